@@ -1,0 +1,59 @@
+# The study of config.yaml, or of another file given with --configfile: from the config to the
+# scaling figure. The rules stand in workflow/rules, in the order in which data flows.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from scruple.errors import ScrupleError
+from scruple.plan import Plan, share_library
+from scruple.preflight import preflight
+
+
+configfile: "config.yaml"
+
+
+share_library()
+try:
+    plan = Plan(config, workflow.overwrite_configfiles)
+except ScrupleError as error:
+    raise WorkflowError(str(error)) from None
+
+study = plan.study
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/study.rst"
+
+
+wildcard_constraints:
+    study=plan.one_of([study.study]),
+    family=plan.one_of([family for family, _ in study.members()]),
+    checkpoint=plan.one_of([checkpoint for _, checkpoint in study.members()]),
+    benchmark=plan.one_of([benchmark.name for benchmark in study.benchmarks]),
+
+
+rule all:
+    default_target: True
+    input:
+        f"results/{study.study}/metrics.csv",
+        f"results/{study.study}/provenance.json",
+        plan.figures("scaling"),
+
+
+onstart:
+    try:
+        preflight(study)
+    except ScrupleError as error:
+        raise WorkflowError(str(error)) from None

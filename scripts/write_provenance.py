@@ -1,0 +1,18 @@
+"""Record what the results came from: config, data, weights, software, hardware, cost."""
+
+import json
+
+from scruple.jobs import job, whole
+from scruple.provenance import provenance
+
+with job(snakemake) as log:
+    record = provenance(
+        snakemake.params.study,
+        items=snakemake.input.tables,
+        left_out=snakemake.input.left_out,
+        checkpoints=snakemake.input.checkpoints,
+        records=snakemake.input.records,
+    )
+    log.info("%.0f seconds of responses", record["seconds"])
+    with whole(snakemake.output[0]) as part:
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

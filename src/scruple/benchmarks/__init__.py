@@ -1,0 +1,14 @@
+"""The benchmarks, one module each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from scruple.benchmarks.base import BenchmarkModule
+
+
+def benchmark_module(kind: str) -> BenchmarkModule:
+    """Return the module of a kind of benchmark."""
+    module: Any = import_module(f"scruple.benchmarks.{kind}")
+    return module

@@ -1,0 +1,70 @@
+"""The command `scruple`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scruple.errors import ScrupleError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 0, or 1 after one message on bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ScrupleError as error:
+        print(f"scruple: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scruple", description="Measure whether language models correct their own bias."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    measure = commands.add_parser(
+        "measure",
+        help="score answers that were made elsewhere",
+        description="Score answers that were made elsewhere. What is left out, and why, is said on "
+        "standard error.",
+    )
+    measure.add_argument("--benchmark", choices=["bbq"], required=True)
+    measure.add_argument(
+        "--items", type=Path, nargs="+", required=True, metavar="FILE", action="extend",
+        help="item files of the benchmark (.jsonl), and its metadata (.csv) if there is one",
+    )  # fmt: skip
+    measure.add_argument(
+        "--answers", type=Path, required=True, metavar="FILE.csv",
+        help="columns category, example_id, answer (an option's index, or its text)",
+    )  # fmt: skip
+    measure.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.csv", help="where the metrics go"
+    )
+    measure.set_defaults(run=_measure)
+    return parser
+
+
+def _measure(options: argparse.Namespace) -> int:
+    # heavy imports wait until the arguments are known to be right
+    from scruple.answers import match_answers
+    from scruple.benchmarks.bbq_files import read_items
+    from scruple.jobs import whole
+    from scruple.metrics import measure
+
+    items = read_items(options.items)
+    matched = match_answers(options.answers, items.table)
+    for reason, count in items.left_out["reason"].value_counts().items():
+        print(f"scruple: {count} items are left out: {reason}", file=sys.stderr)
+    for remark in matched.remarks:
+        print(f"scruple: {remark}", file=sys.stderr)
+    table = measure("bbq", items.table, matched.responses, {"benchmark": "bbq"})
+    with whole(options.out) as part:
+        table.to_csv(part, index=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

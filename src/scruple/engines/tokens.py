@@ -1,0 +1,95 @@
+"""Candidates are tokenised in their context, not alone: this module finds where they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scruple.engines import ScoreRequest
+from scruple.errors import ScrupleError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A request in tokens.
+
+    Attributes:
+        context: the tokens that all candidates share.
+        candidates: the tokens of each candidate after the context; never empty.
+    """
+
+    context: tuple[int, ...]
+    candidates: tuple[tuple[int, ...], ...]
+
+
+def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
+    """Tokenise prompt and candidate together, for each candidate.
+
+    The context ends where the tokenisations of prompt and prompt-plus-candidate first differ, for
+    any of the candidates: where a candidate melts into the prompt's last token, that token counts
+    as part of the candidates, so that all of them are read from the same point.
+
+    Raises:
+        ScrupleError: naming the request whose candidates have the same tokens, or an empty prompt.
+    """
+    encoded = []
+    for special in (True, False):
+        chosen = [request for request in requests if request.special == special]
+        texts = [r.prompt + c for r in chosen for c in ("", *r.candidates)]
+        if not texts:
+            continue
+        ids = iter(tokenizer(texts, add_special_tokens=special)["input_ids"])
+        for request in chosen:
+            prompt = _without_end(tokenizer, next(ids))
+            whole = [_without_end(tokenizer, next(ids)) for _ in request.candidates]
+            encoded.append((request.key, _split(request, prompt, whole)))
+    by_key = dict(encoded)
+    return [by_key[request.key] for request in requests]
+
+
+def _without_end(tokenizer: Any, ids: Sequence[int]) -> Sequence[int]:
+    """Drop an end token that the tokenizer put behind the text."""
+    if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
+        return ids[:-1]
+    return ids
+
+
+def _split(request: ScoreRequest, prompt: Sequence[int], whole: list[Sequence[int]]) -> Encoded:
+    shared = 0
+    for tokens in zip(prompt, *whole, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        shared += 1
+    candidates = tuple(tuple(ids[shared:]) for ids in whole)
+    if shared == 0:
+        raise ScrupleError(
+            f"{request.key}: the prompt has no token of its own before the candidates; make the "
+            "lead-in in the prompt file longer."
+        )
+    for i, candidate in enumerate(candidates):
+        first = candidates.index(candidate)
+        if not candidate or request.answers[first] != request.answers[i]:
+            raise ScrupleError(
+                f"{request.key}: the checkpoint's tokenizer cannot tell the answers "
+                f"{request.candidates[first]!r} and {request.candidates[i]!r} apart; change the "
+                "candidates in the prompt file, or take another checkpoint."
+            )
+    return Encoded(tuple(prompt[:shared]), candidates)
+
+
+def independent(candidates: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return the candidates that neither continue another one nor repeat an earlier one.
+
+    The events "the text goes on with candidate i" of these exclude each other, so their
+    probabilities may be added.
+    """
+    return [
+        i
+        for i, candidate in enumerate(candidates)
+        if not any(
+            other == candidate[: len(other)] and (other != candidate or j < i)
+            for j, other in enumerate(candidates)
+            if j != i
+        )
+    ]

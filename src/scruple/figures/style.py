@@ -1,0 +1,77 @@
+"""What all figures share: size, type, and the colour and marker of each condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from scruple.jobs import whole
+
+mpl.use("Agg")
+
+MM = 1 / 25.4
+"""Inches in a millimetre."""
+WIDTH = 180 * MM
+"""Width of a figure over both columns of a page, in inches."""
+
+# Colours of Okabe & Ito (2008), told apart by people with any colour vision; the markers and
+# dashes tell the conditions apart in grey.
+CONDITIONS: dict[str, tuple[str, str, Any]] = {
+    "q": ("#000000", "o", "-"),
+    "q+if": ("#0072B2", "s", "-"),
+    "q+if+cot": ("#D55E00", "^", "-"),
+    "q+match": ("#009E73", "D", "-"),
+    "q+placebo": ("#999999", "v", ":"),
+    "q+cot": ("#CC79A7", "P", ":"),
+    "q+follow": ("#E69F00", "X", ":"),
+}
+_OTHERS = (("#56B4E9", "p", "-."), ("#F0E442", "h", "-."), ("#555555", "<", "-."))
+
+
+def look_of(condition: str, conditions: Iterable[str]) -> tuple[str, str, Any]:
+    """Return colour, marker and dashes of a condition: always the same for the known ones."""
+    if condition in CONDITIONS:
+        return CONDITIONS[condition]
+    own = [name for name in conditions if name not in CONDITIONS]
+    return _OTHERS[own.index(condition) % len(_OTHERS)]
+
+
+def set_style() -> None:
+    """Set fonts, sizes and line widths for print."""
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        font="DejaVu Sans",
+        rc={
+            "font.size": 7,
+            "axes.titlesize": 8,
+            "axes.labelsize": 7,
+            "xtick.labelsize": 6,
+            "ytick.labelsize": 6,
+            "legend.fontsize": 7,
+            "axes.linewidth": 0.6,
+            "xtick.major.width": 0.6,
+            "ytick.major.width": 0.6,
+            "pdf.fonttype": 42,
+            "svg.fonttype": "path",
+            "svg.hashsalt": "scruple",
+        },
+    )
+
+
+def save(figure: Figure, paths: Iterable[str]) -> None:
+    """Write a figure to files of the kinds that their names say, the same bytes every time."""
+    for path in paths:
+        kind = Path(path).suffix[1:]
+        metadata: dict[str, Any] = {
+            "png": {"Software": None},
+            "svg": {"Date": None},
+            "pdf": {"CreationDate": None},
+        }[kind]
+        with whole(path) as part:
+            figure.savefig(part, dpi=300, metadata=metadata)

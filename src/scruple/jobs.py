@@ -1,0 +1,86 @@
+"""What the workflow's scripts share: logs, progress bars, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from scruple.engines import Progress
+from scruple.errors import ScrupleError
+
+log = logging.getLogger("scruple")
+
+
+@contextlib.contextmanager
+def job(snakemake: Any) -> Iterator[logging.Logger]:
+    """Run a script's body: log to the rule's log file and the terminal, end plainly on errors.
+
+    A ScrupleError becomes its message and exit status 1; anything else is a fault of the program
+    and keeps its traceback, which goes to the log file too.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if snakemake.log:
+        handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield log
+    except ScrupleError as error:
+        log.error("ERROR in %s: %s", snakemake.rule, error)
+        sys.exit(1)
+    except Exception:
+        log.exception("unexpected failure in %s", snakemake.rule)
+        sys.exit(1)
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def bar(title: str, total: int) -> Progress:
+    """Show a progress bar on the terminal, and return how to advance it."""
+    terminal = sys.stderr.isatty()
+    shown = tqdm(
+        total=total,
+        desc=title,
+        unit="prompt",
+        file=sys.stderr,
+        mininterval=0.5 if terminal else 10,
+        dynamic_ncols=True,
+    )
+
+    def advance(done: int) -> None:
+        shown.update(done)
+        if shown.n >= total:
+            shown.close()
+
+    return advance
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` and move it there once the body is through.
+
+    Raises:
+        ScrupleError: if the place cannot be written to.
+    """
+    path = Path(path)
+    # the suffix stays last: writers choose their format by it
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise ScrupleError(f"{path}: cannot be written ({error}).") from None
+    finally:
+        part.unlink(missing_ok=True)

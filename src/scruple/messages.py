@@ -1,0 +1,76 @@
+"""Turns validation errors into messages that a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel], origin: str) -> str:
+    """Return one message with a line per wrong key: its place, the fault and the remedy.
+
+    Args:
+        error: what pydantic raised.
+        model: the model that was being filled, to name the keys that would be right.
+        origin: the file or files that the values came from.
+    """
+    lines = [f"{origin} is not a valid config:"]
+    for problem in error.errors(include_url=False, include_context=False):
+        place = _place(problem["loc"])
+        lines.append(f"  - {place}: {_remedy(problem, model)}")
+    return "\n".join(lines)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return a location as one writes it: `families[0].checkpoints[2].hub`."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "`" + "".join(parts).lstrip(".") + "`" if parts else "the config"
+
+
+def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
+    kind, location = problem["type"], problem["loc"]
+    if kind == "extra_forbidden":
+        known = sorted(_fields_at(model, location[:-1]))
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        if close:
+            return f"unknown key; did you mean `{close[0]}`?"
+        return f"unknown key; the keys known here are {', '.join(known)}. Remove or rename it"
+    if kind == "missing":
+        return "missing; add this key"
+    if kind == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch" and location[-1] == "hub":
+        return f"{problem['input']!r} is not a repository's name; write it as owner/name"
+    if kind == "string_pattern_mismatch":
+        return (
+            f"{problem['input']!r} will not do: use letters, digits, dots, dashes and "
+            "underscores, beginning with a letter or digit"
+        )
+    message = str(problem["msg"])
+    return f"{message[0].lower()}{message[1:]}, and it is {problem['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+    """Return the keys that a model knows at a location inside it."""
+    current = model
+    for part in location:
+        if isinstance(part, str) and part in current.model_fields:
+            nested = list(_models(current.model_fields[part].annotation))
+            if not nested:
+                break
+            current = nested[0]
+    return set(current.model_fields)
+
+
+def _models(annotation: typing.Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that occur in a type, inside tuples and optionals too."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, BaseModel):
+            yield annotation
+        return
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)

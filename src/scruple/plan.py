@@ -1,0 +1,141 @@
+"""What the Snakefile and its rules ask: paths, and the parts of a study that results depend on.
+
+Cheap to import: no torch, no pandas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scruple.errors import ScrupleError
+from scruple.preflight import check_study
+from scruple.prompts import prompt_path
+from scruple.sources import files_of, load_source, local_path
+from scruple.study import ROOT, Study, load_study, read_yaml, resolve
+
+
+def share_library() -> None:
+    """Put this library where jobs find it, under whatever environment they run."""
+    earlier = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
+
+
+_LISTS = ("families", "benchmarks", "conditions")
+
+
+class Plan:
+    """A checked study, and where its files go."""
+
+    def __init__(self, config: Mapping[str, Any], overlays: Sequence[Any] = ()) -> None:
+        """Validate a config.
+
+        Args:
+            config: the merged config.
+            overlays: files that were given with --configfile.
+
+        Raises:
+            ScrupleError: naming what is wrong and the remedy.
+        """
+        names = [str(_shown(Path(overlay))) for overlay in overlays]
+        _check_overlays([Path(overlay) for overlay in overlays])
+        origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
+        self.study: Study = load_study(config, origin)
+        check_study(self.study)
+
+    @staticmethod
+    def one_of(names: Iterable[str]) -> str:
+        """Return a regular expression that matches just these names."""
+        return "|".join(re.escape(name) for name in dict.fromkeys(names))
+
+    def figures(self, name: str) -> list[str]:
+        """Return the files of one figure."""
+        return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
+
+    def downloads(self) -> list[str]:
+        """Return the kind/source/name of every file that has to be fetched."""
+        return [
+            f"{benchmark.kind}/{benchmark.source}/{file.name}"
+            for benchmark in self.study.benchmarks
+            if load_source(self.study, benchmark.kind, benchmark.source).url is not None
+            for file in files_of(self.study, benchmark)
+        ]
+
+    def source_files(self, benchmark: str) -> list[str]:
+        """Return the files that a benchmark's items are read from."""
+        entry = self.study.benchmark(benchmark)
+        paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
+        return [str(_shown(path)) for path in paths]
+
+    def per_job(self, pattern: str) -> list[str]:
+        """Fill a pattern's {family}, {checkpoint} and {benchmark} for every job of the study."""
+        return [
+            pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark.name)
+            for family, checkpoint in self.study.members()
+            for benchmark in self.study.benchmarks
+        ]
+
+    def item_settings(self, benchmark: str) -> dict[str, Any]:
+        """Return what the items of a benchmark depend on, beside their files."""
+        entry = self.study.benchmark(benchmark)
+        return {"seed": self.study.seed, "max_items": entry.max_items, "kind": entry.kind}
+
+    def response_settings(self, family: str, checkpoint: str, benchmark: str) -> dict[str, Any]:
+        """Return what responses depend on, beside items and weights.
+
+        Device, batch size and paths are not among them: they change no response.
+        """
+        study, entry = self.study, self.study.benchmark(benchmark)
+        prompts = {
+            name: hashlib.sha256(prompt_path(study, name).read_bytes()).hexdigest()
+            for name in (entry.kind, "dialogue")
+        }
+        return {
+            "study": study.study,
+            "seed": study.seed,
+            "conditions": list(study.conditions),
+            "wordings": list(study.wordings),
+            "decoding": study.decoding.model_dump(),
+            "scoring": list(entry.scoring),
+            "orders": entry.orders,
+            "format": study.format(family, checkpoint),
+            "dtype": study.compute.dtype,
+            "prompts": prompts,
+        }
+
+    def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:
+        """Return what the config says of a checkpoint's origin."""
+        return self.study.checkpoint(family, checkpoint).model_dump(exclude={"stage", "step"})
+
+    def gpus(self) -> int:
+        """Return how many GPUs a job of responses asks for: one, or none where none is seen."""
+        device = self.study.compute.device
+        return int(device == "cuda" or (device == "auto" and bool(shutil.which("nvidia-smi"))))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the whole study as plain data, as it is written into the provenance."""
+        return self.study.model_dump(mode="json")
+
+
+def _shown(path: Path) -> Path:
+    """Return a path relative to the project's folder where it lies inside it."""
+    path = resolve(path) if not path.is_absolute() else path
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _check_overlays(overlays: Sequence[Path]) -> None:
+    """Refuse overlays that make another study and would write into the default one's results."""
+    keys = [read_yaml(path) or {} for path in overlays]
+    given = {key for content in keys if isinstance(content, dict) for key in content}
+    changed = [key for key in _LISTS if key in given]
+    if changed and "study" not in given:
+        raise ScrupleError(
+            f"{', '.join(map(str, overlays))}: sets {', '.join(f'`{key}`' for key in changed)} "
+            "and lacks `study`; give this study a name of its own, or its results would be "
+            "written over those of config.yaml."
+        )

@@ -1,0 +1,300 @@
+"""Prompts are data: this module reads `data/prompts/<language>/` and renders turns.
+
+A condition's name says how its prompt is built: `q` is the plain question; `q+NAME` adds the
+instruction NAME of the benchmark's prompt file; a final `+cot` lets the model reason first. So a
+new instruction in a prompt file is a new condition, without a line of code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scruple.errors import ScrupleError
+from scruple.messages import explain
+from scruple.study import Benchmark, Study, read_yaml, resolve
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dialogue(_Part):
+    """How turns are written as plain text."""
+
+    human: str
+    assistant: str
+    separator: str
+
+
+class Answer(_Part):
+    """How the assistant's scored turn opens, and what may follow.
+
+    `candidates` holds surface forms: a list (one form per answer, filled in per answer), a mapping
+    answer → forms, or a mapping of those by grammatical case.
+    """
+
+    lead_in: str
+    candidates: list[str] | dict[str, list[str]] | dict[str, dict[str, list[str]]]
+
+
+class Reasoning(_Part):
+    """The sentence that opens the sampled reasoning, and the human's turn after it."""
+
+    opening: str
+    final: str
+
+
+class PromptFile(_Part):
+    """One benchmark's prompts in one language."""
+
+    question: str
+    closing: str = ""
+    answers: dict[str, Answer]
+    instructions: dict[str, dict[str, str]]
+    reasoning: dict[str, dict[str, Reasoning]]
+    option: str = ""
+    option_separator: str = "\n"
+    letters: tuple[str, ...] = ()
+    blank: str = ""
+    words: dict[str, dict[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition's parts: the instruction's name and the key of the reasoning, if any."""
+
+    name: str
+    instruction: str | None
+    reasoning: str | None
+
+
+@dataclass(frozen=True)
+class Turns:
+    """One prompt before rendering.
+
+    Attributes:
+        human: the human's first turn.
+        opening: what the assistant's reasoning opens with; None where there is no reasoning.
+        final: the human's turn after the reasoning.
+        lead_in: how the scored assistant's turn opens.
+    """
+
+    human: str
+    opening: str | None
+    final: str
+    lead_in: str
+
+
+def parse_condition(name: str) -> Condition:
+    """Split a condition's name into its parts.
+
+    Raises:
+        ScrupleError: if the name is not `q`, `q+NAME`, `q+cot` or `q+NAME+cot`.
+    """
+    match = re.fullmatch(r"q(?:\+(?!cot\b)(?P<name>[a-z0-9_-]+))?(?P<cot>\+cot)?", name)
+    if not match:
+        raise ScrupleError(
+            f"config: `conditions`: {name!r} is not a condition; write q, q+NAME, q+cot or "
+            "q+NAME+cot, where NAME is an instruction of the prompt files."
+        )
+    reasoning = None
+    if match["cot"]:
+        reasoning = f"{match['name']}+cot" if match["name"] else "cot"
+    return Condition(name, match["name"], reasoning)
+
+
+def prompt_path(study: Study, name: str) -> Path:
+    """Return the path of one prompt file of the study's language."""
+    return resolve(study.prompts) / study.language / f"{name}.yaml"
+
+
+def load_prompts(study: Study, kind: str) -> PromptFile:
+    """Read one benchmark's prompt file; ScrupleError says what is wrong in it."""
+    return _load(prompt_path(study, kind), PromptFile)
+
+
+def load_dialogue(study: Study) -> Dialogue:
+    """Read how turns are written as plain text; ScrupleError says what is wrong."""
+    return _load(prompt_path(study, "dialogue"), Dialogue)
+
+
+def _load(path: Path, model: Any) -> Any:
+    if not path.is_file():
+        raise ScrupleError(
+            f"{path}: there is no such prompt file; set `language` and `prompts` in the config "
+            "to a folder that has it."
+        )
+    try:
+        return model.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ScrupleError(explain(error, model, str(path))) from None
+
+
+def conditions_of(study: Study, benchmark: Benchmark, prompts: PromptFile) -> list[Condition]:
+    """Return the study's conditions that a benchmark's prompts can build, in config order."""
+    chosen = []
+    for name in study.conditions:
+        condition = parse_condition(name)
+        has_instruction = condition.instruction in (None, *prompts.instructions)
+        has_reasoning = condition.reasoning is None or _reasoning_key(condition, prompts)
+        if has_instruction and has_reasoning:
+            chosen.append(condition)
+    return chosen
+
+
+def _reasoning_key(condition: Condition, prompts: PromptFile) -> str | None:
+    """Return the reasoning of exactly this condition, else the general one."""
+    for key in (condition.reasoning, "cot"):
+        if key in prompts.reasoning:
+            return key
+    return None
+
+
+def wordings_of(study: Study, condition: Condition) -> tuple[str, ...]:
+    """Return the wordings a condition is asked in: one, without a name, for the plain question."""
+    varies = condition.instruction or condition.reasoning
+    return study.wordings if varies else ("",)
+
+
+def check_prompts(study: Study) -> None:
+    """Refuse conditions and wordings that the study's prompt files do not have.
+
+    Raises:
+        ScrupleError: naming the condition or wording, the file and what there is.
+    """
+    load_dialogue(study)
+    built: set[str] = set()
+    for benchmark in study.benchmarks:
+        prompts = load_prompts(study, benchmark.kind)
+        path = prompt_path(study, benchmark.kind)
+        for condition in conditions_of(study, benchmark, prompts):
+            built.add(condition.name)
+            for wording in wordings_of(study, condition):
+                _check_wording(condition, wording, prompts, path)
+    for name in study.conditions:
+        parse_condition(name)
+        if name not in built:
+            raise ScrupleError(
+                f"config: `conditions`: no benchmark of this study has an instruction for "
+                f"{name!r}; remove it, or write the instruction into a prompt file of "
+                f"{resolve(study.prompts) / study.language}."
+            )
+
+
+def _check_wording(condition: Condition, wording: str, prompts: PromptFile, path: Path) -> None:
+    needed: list[tuple[str, Mapping[str, Any]]] = []
+    if condition.instruction:
+        key = condition.instruction
+        needed.append((f"instructions.{key}", prompts.instructions[key]))
+    if reasoning := condition.reasoning and _reasoning_key(condition, prompts):
+        needed.append((f"reasoning.{reasoning}", prompts.reasoning[reasoning]))
+    for place, wordings in needed:
+        if wording not in wordings:
+            raise ScrupleError(
+                f"config: `wordings`: {path} has no wording {wording!r} under {place}; there "
+                f"are: {', '.join(wordings)}. Choose one of them or write it."
+            )
+
+
+def build_turns(
+    prompts: PromptFile,
+    condition: Condition,
+    wording: str,
+    slots: Mapping[str, str],
+    lead_in: str,
+) -> Turns:
+    """Fill in one item's prompt.
+
+    Args:
+        prompts: the benchmark's prompt file.
+        condition: which instruction and reasoning to add.
+        wording: which wording of them.
+        slots: what the {…} of the texts stand for.
+        lead_in: how the scored turn opens, already filled in.
+    """
+    pieces = [prompts.question]
+    if condition.instruction:
+        pieces.append(prompts.instructions[condition.instruction][wording])
+    if prompts.closing:
+        pieces.append(prompts.closing)
+    human = "\n\n".join(fill(piece, slots) for piece in pieces)
+    key = _reasoning_key(condition, prompts) if condition.reasoning else None
+    if key is None:
+        return Turns(human, None, "", lead_in)
+    reasoning = prompts.reasoning[key][wording]
+    return Turns(human, fill(reasoning.opening, slots), fill(reasoning.final, slots), lead_in)
+
+
+def fill(template: str, slots: Mapping[str, str]) -> str:
+    """Put values in place of `{slot}`; other braces, and braces in values, stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda match: slots.get(match[1], match[0]), template)
+
+
+class Renderer:
+    """Writes turns as the text a checkpoint reads: its chat template, or plain dialogue.
+
+    Attributes:
+        format: `chat` or `dialogue`, whichever is used.
+        special: whether the tokenizer must still add its special tokens (a chat template writes
+            its own).
+    """
+
+    def __init__(self, format: str, dialogue: Dialogue, tokenizer: Any, checkpoint: str) -> None:
+        """Choose the format: `auto` takes the chat template where the tokenizer has one.
+
+        Raises:
+            ScrupleError: if `chat` is asked for and the tokenizer has no template.
+        """
+        has_template = bool(getattr(tokenizer, "chat_template", None))
+        if format == "chat" and not has_template:
+            raise ScrupleError(
+                f"checkpoint {checkpoint}: the config asks for `format: chat`, and its tokenizer "
+                "has no chat template; set `format` to auto or dialogue."
+            )
+        use_chat = has_template if format == "auto" else format == "chat"
+        self.format = "chat" if use_chat else "dialogue"
+        self.special = not use_chat
+        self._dialogue = dialogue
+        self._tokenizer = tokenizer
+
+    def reasoning_prompt(self, turns: Turns) -> str:
+        """Return the text whose continuation is the reasoning."""
+        assert turns.opening is not None
+        return self._open([("user", turns.human)], turns.opening)
+
+    def scored_prompt(self, turns: Turns, reasoning: str = "") -> str:
+        """Return the text up to the point where the answer is read.
+
+        Args:
+            turns: the item's turns.
+            reasoning: the sampled reasoning, for turns that have one.
+        """
+        messages = [("user", turns.human)]
+        if turns.opening is not None:
+            messages.append(("assistant", turns.opening + reasoning))
+            messages.append(("user", turns.final))
+        return self._open(messages, turns.lead_in)
+
+    def stop(self) -> str | None:
+        """Return the text that ends a turn in plain dialogue; None where a token ends it."""
+        if self.format == "chat":
+            return None
+        return self._dialogue.separator + self._dialogue.human
+
+    def _open(self, messages: list[tuple[str, str]], lead_in: str) -> str:
+        if self.format == "chat":
+            conversation = [{"role": role, "content": content} for role, content in messages]
+            text = self._tokenizer.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=True
+            )
+            return str(text) + lead_in
+        names = {"user": self._dialogue.human, "assistant": self._dialogue.assistant}
+        turns = [f"{names[role]} {content}" for role, content in messages]
+        turns.append(f"{self._dialogue.assistant} {lead_in}")
+        return self._dialogue.separator.join(turns)

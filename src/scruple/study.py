@@ -1,0 +1,267 @@
+"""The config as typed objects.
+
+A study is what `config.yaml`, overlaid with a file of `studies/`, says. Everything that can be
+known to be wrong without touching the network or a checkpoint is refused here, before the
+workflow's graph is built. This module must stay cheap to import: the Snakefile reads it at every
+start, and so does every job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from scruple.errors import ScrupleError
+from scruple.messages import explain
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder: relative paths of the config and of `data/` start here."""
+
+
+def without_empty(values: Any) -> Any:
+    """Return a mapping without its empty values, so that `key:` alone means the default."""
+    if isinstance(values, Mapping):
+        return {key: value for key, value in values.items() if value is not None}
+    return values
+
+
+# Names end up in file names, in wildcards and in tables.
+Name = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
+]
+Format = Literal["auto", "chat", "dialogue"]
+Kind = Literal["bbq", "winogender", "admissions"]
+Scoring = Literal["letter", "text"]
+
+
+class Strict(BaseModel):
+    """A part of the config: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        return without_empty(values)
+
+
+class Checkpoint(Strict):
+    """One set of weights: where it comes from and where it stands on the study's axes."""
+
+    name: Name
+    params: Annotated[int, Field(gt=0)]
+    stage: Name = "base"
+    step: Annotated[int, Field(ge=0)] | None = None
+    format: Format | None = None
+    hub: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
+    revision: str | None = None
+    path: str | None = None
+    package: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Checkpoint:
+        given = [key for key in ("hub", "path", "package") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"checkpoint `{self.name}` needs exactly one origin, and has "
+                f"{' and '.join(given) or 'none'}: give `hub` (a repository's name), `path` "
+                "(a local folder), or `package` with `file` (a GGUF file inside an installed "
+                "Python package)"
+            )
+        if (self.package is None) != (self.file is None):
+            raise ValueError(f"checkpoint `{self.name}`: `package` and `file` go together")
+        if self.revision is not None and self.hub is None:
+            raise ValueError(f"checkpoint `{self.name}`: `revision` goes with `hub` only")
+        return self
+
+
+class Family(Strict):
+    """Checkpoints of one recipe that differ in size, stage or step."""
+
+    name: Name
+    format: Format = "auto"
+    primary_scoring: Scoring = "text"
+    checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Family:
+        _refuse_duplicates("checkpoints", (checkpoint.name for checkpoint in self.checkpoints))
+        return self
+
+
+class Benchmark(Strict):
+    """One benchmark of the study: which items, how many, how they are put and scored."""
+
+    name: Name
+    kind: Kind
+    source: Name = "upstream"
+    max_items: Annotated[int, Field(gt=0)] | None = None
+    categories: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    scoring: Annotated[tuple[Scoring, ...], Field(min_length=1)] = ("letter", "text")
+    orders: Annotated[int, Field(ge=1, le=6)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_name(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("kind") is None and "name" in values:
+            return {**values, "kind": values["name"]}
+        return values
+
+    @model_validator(mode="after")
+    def _only_bbq(self) -> Benchmark:
+        extra = {"categories", "scoring", "orders"} & self.model_fields_set
+        if self.kind != "bbq" and extra:
+            raise ValueError(
+                f"benchmark `{self.name}`: {', '.join(sorted(extra))} can only be set for "
+                "benchmarks of kind `bbq`"
+            )
+        _refuse_duplicates("scoring", self.scoring)
+        return self
+
+
+class Decoding(Strict):
+    """How reasoning is sampled."""
+
+    max_new_tokens: Annotated[int, Field(gt=0)] = 256
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    samples: Annotated[int, Field(gt=0)] = 1
+
+
+class Compute(Strict):
+    """Where and how responses are computed; none of it changes what a response is."""
+
+    engine: Literal["transformers"] = "transformers"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch_tokens: Annotated[int, Field(gt=0)] = 8192
+    threads: Annotated[int, Field(gt=0)] = 4
+
+
+class Study(Strict):
+    """A whole study, as the workflow sees it."""
+
+    study: Name
+    seed: int = 0
+    language: Name = "en"
+    prompts: str = "data/prompts"
+    sources: str = "data/sources.yaml"
+    mirror: str | None = None
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
+    conditions: Annotated[tuple[str, ...], Field(min_length=1)]
+    wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
+    decoding: Decoding = Decoding()
+    compute: Compute = Compute()
+
+    @field_validator("study")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value == "sources":
+            raise ValueError("`sources` is the folder of downloaded files; choose another name")
+        return value
+
+    @field_validator("families", mode="before")
+    @classmethod
+    def _read_families(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return [_read_family(entry) if isinstance(entry, str) else entry for entry in value]
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        _refuse_duplicates("families", (family.name for family in self.families))
+        _refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
+        _refuse_duplicates("conditions", self.conditions)
+        _refuse_duplicates("wordings", self.wordings)
+        if "q" not in self.conditions:
+            raise ValueError(
+                "`conditions` lacks `q`, the plain question that every other condition is "
+                "compared with: add it"
+            )
+        return self
+
+    def family(self, name: str) -> Family:
+        """Return the family of that name (KeyError if there is none)."""
+        return {family.name: family for family in self.families}[name]
+
+    def checkpoint(self, family: str, name: str) -> Checkpoint:
+        """Return one checkpoint of a family (KeyError if there is none)."""
+        return {entry.name: entry for entry in self.family(family).checkpoints}[name]
+
+    def benchmark(self, name: str) -> Benchmark:
+        """Return the benchmark of that name (KeyError if there is none)."""
+        return {benchmark.name: benchmark for benchmark in self.benchmarks}[name]
+
+    def format(self, family: str, checkpoint: str) -> str:
+        """Return how turns are rendered for a checkpoint: its own setting or its family's."""
+        return self.checkpoint(family, checkpoint).format or self.family(family).format
+
+    def members(self) -> list[tuple[str, str]]:
+        """Return (family, checkpoint) of every checkpoint, in the config's order."""
+        return [(f.name, c.name) for f in self.families for c in f.checkpoints]
+
+
+def load_study(config: Mapping[str, Any], origin: str = "config.yaml") -> Study:
+    """Build a study from a config as YAML gives it.
+
+    Args:
+        config: the merged mapping.
+        origin: the file or files it came from, for the messages.
+
+    Raises:
+        ScrupleError: naming each key that is wrong, and the remedy.
+    """
+    try:
+        return Study.model_validate(dict(config))
+    except ValidationError as error:
+        raise ScrupleError(explain(error, Study, origin)) from None
+
+
+def resolve(path: str | Path) -> Path:
+    """Return a path of the config as an absolute one; relative ones start at the project."""
+    return ROOT / Path(path).expanduser()
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; one that is missing or broken raises ScrupleError with its place."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScrupleError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScrupleError(f"{path}: not valid YAML: {error}") from None
+
+
+def _read_family(name: str) -> Any:
+    path = ROOT / "data" / "families" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(entry.stem for entry in path.parent.glob("*.yaml"))
+        raise ValueError(
+            f"no family file data/families/{name}.yaml; there are: {', '.join(known)}. "
+            "Name one of them, or write the family out in the config"
+        )
+    return read_yaml(path)
+
+
+def _refuse_duplicates(key: str, names: Iterable[str]) -> None:
+    names = list(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"`{key}` names {', '.join(twice)} more than once: rename or remove one")

@@ -1,0 +1,80 @@
+# Responses → metrics, and the record of how they came about.
+
+
+localrules:
+    measure,
+    collect_metrics,
+    write_provenance,
+
+
+rule measure:
+    input:
+        table="results/{study}/items/{benchmark}.parquet",
+        responses="results/{study}/responses/{family}/{checkpoint}/{benchmark}.parquet",
+    output:
+        "results/{study}/metrics/{family}/{checkpoint}/{benchmark}.csv",
+    log:
+        "results/{study}/logs/measure/{family}/{checkpoint}/{benchmark}.log",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        place=lambda wildcards: study.checkpoint(
+            wildcards.family, wildcards.checkpoint
+        ).model_dump(include={"params", "stage", "step"}),
+    message:
+        "Measuring {wildcards.checkpoint} on {wildcards.benchmark}"
+    script:
+        "../../scripts/measure.py"
+
+
+rule collect_metrics:
+    input:
+        plan.per_job("results/{{study}}/metrics/{family}/{checkpoint}/{benchmark}.csv"),
+    output:
+        report(
+            "results/{study}/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "metrics"},
+        ),
+    log:
+        "results/{study}/logs/collect_metrics.log",
+    conda:
+        "../../envs/scruple.yaml"
+    message:
+        "Collecting the metrics of {wildcards.study}"
+    script:
+        "../../scripts/collect_metrics.py"
+
+
+rule write_provenance:
+    input:
+        tables=[
+            f"results/{{study}}/items/{benchmark.name}.parquet"
+            for benchmark in study.benchmarks
+        ],
+        left_out=[
+            f"results/{{study}}/items/{benchmark.name}.left_out.csv"
+            for benchmark in study.benchmarks
+        ],
+        checkpoints=[
+            f"results/{{study}}/checkpoints/{family}/{checkpoint}.json"
+            for family, checkpoint in study.members()
+        ],
+        records=plan.per_job(
+            "results/{{study}}/responses/{family}/{checkpoint}/{benchmark}.json"
+        ),
+    output:
+        "results/{study}/provenance.json",
+    log:
+        "results/{study}/logs/write_provenance.log",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        study=plan.plain(),
+    message:
+        "Recording the provenance of {wildcards.study}"
+    script:
+        "../../scripts/write_provenance.py"
