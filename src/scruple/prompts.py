@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scruple.errors import ScrupleError
 from scruple.messages import explain
-from scruple.study import Benchmark, Study, read_yaml, resolve
+from scruple.study import KINDS, Study, read_yaml, resolve
 
 
 class _Part(BaseModel):
@@ -136,7 +136,7 @@ def _load(path: Path, model: Any) -> Any:
         raise ScrupleError(explain(error, model, str(path))) from None
 
 
-def conditions_of(study: Study, benchmark: Benchmark, prompts: PromptFile) -> list[Condition]:
+def conditions_of(study: Study, prompts: PromptFile) -> list[Condition]:
     """Return the study's conditions that a benchmark's prompts can build, in config order."""
     chosen = []
     for name in study.conditions:
@@ -169,21 +169,20 @@ def check_prompts(study: Study) -> None:
         ScrupleError: naming the condition or wording, the file and what there is.
     """
     load_dialogue(study)
-    built: set[str] = set()
-    for benchmark in study.benchmarks:
-        prompts = load_prompts(study, benchmark.kind)
-        path = prompt_path(study, benchmark.kind)
-        for condition in conditions_of(study, benchmark, prompts):
-            built.add(condition.name)
+    for kind in dict.fromkeys(benchmark.kind for benchmark in study.benchmarks):
+        prompts, path = load_prompts(study, kind), prompt_path(study, kind)
+        for condition in conditions_of(study, prompts):
             for wording in wordings_of(study, condition):
                 _check_wording(condition, wording, prompts, path)
+    # a condition that only another benchmark has (q+match, say) is no mistake
+    files = [load_prompts(study, kind) for kind in KINDS if prompt_path(study, kind).is_file()]
+    known = {c.name for prompts in files for c in conditions_of(study, prompts)}
     for name in study.conditions:
-        parse_condition(name)
-        if name not in built:
+        if name not in known:
             raise ScrupleError(
-                f"config: `conditions`: no benchmark of this study has an instruction for "
-                f"{name!r}; remove it, or write the instruction into a prompt file of "
-                f"{resolve(study.prompts) / study.language}."
+                f"config: `conditions`: no prompt file of {resolve(study.prompts)}/"
+                f"{study.language} has an instruction for {name!r}; remove the condition, or write "
+                "the instruction into one of them."
             )
 
 

@@ -67,7 +67,7 @@ def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[
     prompts = load_prompts(study, benchmark.kind)
     records = items.to_dict("records")
     asks: list[Ask] = []
-    for condition in conditions_of(study, benchmark, prompts):
+    for condition in conditions_of(study, prompts):
         for wording in wordings_of(study, condition):
             asks += _asks_of(study, benchmark, prompts, condition, wording, records)
     return asks
@@ -190,9 +190,10 @@ def _reason(
 
 
 def _name(ask: Ask, checkpoint: str) -> str:
-    item, condition, wording, scoring, *_ = ask.keys
-    details = ", ".join(part for part in (condition, wording, scoring) if part)
-    return f"checkpoint {checkpoint}, item {item} ({details})"
+    item, condition, wording, scoring, order, sample = ask.keys
+    details = [part for part in (condition, wording, scoring) if part]
+    details += [f"{name} {k}" for name, k in (("order", order), ("sample", sample)) if k]
+    return f"checkpoint {checkpoint}, item {item} ({', '.join(details)})"
 
 
 def _score_request(ask: Ask, renderer: Renderer, reasoning: str, checkpoint: str) -> ScoreRequest:

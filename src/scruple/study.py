@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -46,6 +46,7 @@ Name = Annotated[
 ]
 Format = Literal["auto", "chat", "dialogue"]
 Kind = Literal["bbq", "winogender", "admissions"]
+KINDS: tuple[str, ...] = get_args(Kind)
 Scoring = Literal["letter", "text"]
 
 

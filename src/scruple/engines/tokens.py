@@ -33,19 +33,18 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
     Raises:
         ScrupleError: naming the request whose candidates have the same tokens, or an empty prompt.
     """
-    encoded = []
+    encoded: dict[int, Encoded] = {}
     for special in (True, False):
-        chosen = [request for request in requests if request.special == special]
-        texts = [r.prompt + c for r in chosen for c in ("", *r.candidates)]
+        chosen = [i for i, request in enumerate(requests) if request.special == special]
+        texts = [requests[i].prompt + c for i in chosen for c in ("", *requests[i].candidates)]
         if not texts:
             continue
         ids = iter(tokenizer(texts, add_special_tokens=special)["input_ids"])
-        for request in chosen:
+        for i in chosen:
             prompt = _without_end(tokenizer, next(ids))
-            whole = [_without_end(tokenizer, next(ids)) for _ in request.candidates]
-            encoded.append((request.key, _split(request, prompt, whole)))
-    by_key = dict(encoded)
-    return [by_key[request.key] for request in requests]
+            whole = [_without_end(tokenizer, next(ids)) for _ in requests[i].candidates]
+            encoded[i] = _split(requests[i], prompt, whole)
+    return [encoded[i] for i in range(len(requests))]
 
 
 def _without_end(tokenizer: Any, ids: Sequence[int]) -> Sequence[int]:

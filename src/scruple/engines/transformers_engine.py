@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessorList
 
 from scruple.engines import GenerateRequest, Generation, Progress, ScoreRequest, Scores
@@ -48,7 +49,7 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int) -> Transforme
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **placement, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
         ) from None

@@ -1,0 +1,97 @@
+"""Small real inputs: tiny checkpoints made on the spot, and a way to run the workflow."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+ROOT = Path(__file__).resolve().parents[1]
+ITEMS = ROOT / "data" / "items" / "en"
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A byte-level BPE tokenizer trained on the project's own prompts and items."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    texts = [path.read_text() for path in (ROOT / "data" / "prompts" / "en").glob("*.yaml")]
+    texts += [path.read_text() for path in ITEMS.glob("*/*.jsonl")]
+    texts += [path.read_text() for path in ITEMS.glob("winogender/*.tsv")]
+    trainer = trainers.BpeTrainer(
+        vocab_size=900,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    trained.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="<|endoftext|>")
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tokenizer, tmp_path_factory):
+    """Return a function that makes a random GPT-NeoX checkpoint of some width and depth."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def make(name, width, layers, window=1024):
+        torch.manual_seed(width)
+        config = GPTNeoXConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            max_position_embeddings=window,
+            initializer_range=0.3,  # far from uniform, so that answers differ
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+        model = GPTNeoXForCausalLM(config)
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+        return folder / name, sum(p.numel() for p in model.parameters())
+
+    return make
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project in which studies can run without touching this one."""
+    return copy_project(tmp_path / "project")
+
+
+def copy_project(target):
+    """Copy what the workflow needs, and return the copy's folder."""
+    target.mkdir()
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, target)
+    for name in ("workflow", "scripts", "src", "data", "profiles", "studies", "envs"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def run_snakemake(project, *arguments, timeout=600):
+    """Run snakemake in a project folder, with no way to any hub."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(project / "src"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",  # nothing answers there
+        "OMP_WAIT_POLICY": "passive",
+    }
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def write_yaml(path, content):
+    """Write a YAML file and return its path."""
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path

@@ -1,0 +1,145 @@
+"""Bad configs get one message that names the key and the remedy, before anything runs."""
+
+import copy
+
+import pytest
+import yaml
+from conftest import ROOT, run_snakemake, write_yaml
+
+from scruple.errors import ScrupleError
+from scruple.plan import Plan
+from scruple.study import load_study
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(**changes):
+    return {**copy.deepcopy(CONFIG), **changes}
+
+
+def test_default_config_is_the_pythia_study():
+    study = load_study(CONFIG)
+    sizes = [checkpoint.params for checkpoint in study.families[0].checkpoints]
+    assert len(sizes) == 8
+    assert sizes == sorted(sizes)
+    assert [benchmark.kind for benchmark in study.benchmarks] == ["bbq", "winogender", "admissions"]
+    assert "q+cot" not in study.conditions
+    assert {"q+match", "q+placebo", "q+follow"} <= set(study.conditions)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
+def test_nothing_of_pythia_leaks_into_other_studies(path):
+    overlay = yaml.safe_load(path.read_text())
+    plan = Plan({**CONFIG, **overlay}, [path])
+    assert "pythia" not in str(plan.study.families).lower()
+    assert plan.study.study == path.stem
+
+
+FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"conditons": ["q"]}, ["`conditons`", "did you mean `conditions`"]),
+        ({"decoding": {"max_tokens": 3}}, ["`decoding.max_tokens`", "`max_new_tokens`"]),
+        ({"decoding": {"temperature": 0}}, ["`decoding.temperature`", "greater than 0"]),
+        ({"study": None}, ["`study`", "add this key"]),
+        ({"study": "a/b"}, ["`study`", "'a/b'"]),
+        ({"study": "sources"}, ["`study`", "another name"]),
+        ({"families": ["pythja"]}, ["`families`", "data/families/pythja.yaml", "pythia"]),
+        ({"families": []}, ["`families`", "at least 1"]),
+        ({"families": [FAMILY, FAMILY]}, ["`families` names f more than once"]),
+        (
+            {"families": [{"name": "f", "checkpoints": [{"name": "c", "params": 5}]}]},
+            ["`families[0].checkpoints[0]`", "exactly one origin", "`hub`"],
+        ),
+        (
+            {"families": [{"name": "f", "checkpoints": [{"name": "c", "params": 5, "path": "x",
+                                                         "revison": "main"}]}]},
+            ["`families[0].checkpoints[0].revison`", "`revision`"],
+        ),
+        (
+            {"families": [{"name": "f", "checkpoints": [{"name": "c", "params": 5, "path": "x",
+                                                         "revision": "main"}]}]},
+            ["`revision` goes with `hub` only"],
+        ),
+        ({"benchmarks": [{"name": "bqq"}]}, ["`benchmarks[0].kind`", "bbq"]),
+        ({"benchmarks": [{"name": "winogender", "orders": 2}]}, ["winogender", "orders", "bbq"]),
+        ({"benchmarks": [{"name": "bbq", "source": "mine"}]}, ["no source 'mine'", "own, upstream"]),
+        ({"benchmarks": [{"name": "bbq", "categories": ["Aeg"]}]}, ["`categories`", "Aeg", "Age"]),
+        ({"conditions": ["q+if"]}, ["`conditions`", "lacks `q`"]),
+        ({"conditions": ["q", "q+fi"]}, ["'q+fi'", "no prompt file", "remove the condition"]),
+        ({"conditions": ["q", "if"]}, ["'if' is not a condition", "q+NAME"]),
+        ({"wordings": ["z"]}, ["`wordings`", "'z'", "a, b, c"]),
+        ({"language": "xx"}, ["no such prompt file", "`language`"]),
+        ({"mirror": "no/such/folder"}, ["`mirror`", "lacks", "bbq/Age.jsonl"]),
+        ({"compute": {"device": "tpu"}}, ["`compute.device`", "'auto', 'cpu' or 'cuda'"]),
+    ],
+)  # fmt: skip
+def test_wrong_keys_are_named_with_a_remedy(changes, parts):
+    with pytest.raises(ScrupleError) as caught:
+        Plan(changed(**changes))
+    message = str(caught.value)
+    for part in parts:
+        assert part in message.replace("upstream, own", "own, upstream"), message
+
+
+def test_a_study_file_without_a_name_is_refused(tmp_path):
+    overlay = write_yaml(tmp_path / "mine.yaml", {"conditions": ["q"]})
+    with pytest.raises(ScrupleError, match=r"mine\.yaml.*lacks `study`"):
+        Plan(changed(conditions=["q"]), [overlay])
+
+
+def test_snakemake_says_it_once_and_without_traceback(project):
+    bad = write_yaml(project / "bad.yaml", {"study": "x", "conditons": ["q"]})
+    done = run_snakemake(project, "--configfile", bad, "-n")
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert output.count("did you mean `conditions`") == 1
+    assert "Traceback" not in output
+    assert "bad.yaml" in output
+
+
+def test_dry_run_shows_eight_sizes_without_a_network(project):
+    done = run_snakemake(project, "-n")
+    assert done.returncode == 0, done.stderr
+    assert "respond                24" in done.stdout
+    for size in ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"):
+        assert f"pythia-{size}" in done.stdout
+
+
+def test_without_network_the_run_stops_at_once_with_one_message(project):
+    done = run_snakemake(project, timeout=60)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "8 checkpoints: EleutherAI/pythia-70m@step143000" in output
+    assert "15 benchmark files" in output
+    assert "make demo" in output
+    assert "Traceback" not in output
+    assert not (project / "results" / "pythia").exists()
+
+
+def test_missing_local_checkpoint_is_refused_before_any_job(project):
+    family = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "path": "not/here"}]}
+    study = write_yaml(project / "s.yaml", {
+        "study": "s", "families": [family], "benchmarks": [{"name": "winogender", "source": "own"}],
+    })  # fmt: skip
+    done = run_snakemake(project, "--configfile", study)
+    assert done.returncode == 1
+    assert "not/here is not a checkpoint" in done.stdout + done.stderr
+    assert not (project / "results" / "s" / "items").exists()
+
+
+def test_a_wrong_size_in_the_config_is_refused(project, make_checkpoint):
+    path, params = make_checkpoint("sized", 8, 1)
+    family = {"name": "f", "checkpoints": [{"name": "c", "params": 2 * params, "path": str(path)}]}
+    study = write_yaml(project / "s.yaml", {
+        "study": "s", "families": [family], "conditions": ["q"],
+        "benchmarks": [{"name": "winogender", "source": "own", "max_items": 3}],
+    })  # fmt: skip
+    done = run_snakemake(project, "--configfile", study)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert f"has {params:,} parameters" in output
+    assert not (project / "results/s/responses/f/c/winogender.parquet").exists()

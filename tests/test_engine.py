@@ -1,0 +1,187 @@
+"""The reference engine against one plain forward per prompt."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from independent import Model
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from scruple.engines import GenerateRequest, ScoreRequest, load_engine
+from scruple.engines.sampling import keep_top_p
+from scruple.engines.tokens import encode, independent
+from scruple.errors import ScrupleError
+from scruple.study import Compute, Decoding
+
+
+def load(path, params, **compute):
+    manifest = {"checkpoint": "tiny", "folder": str(path), "params": params, "manifest": "m.json"}
+    return load_engine(manifest, Compute(device="cpu", dtype="float32", **compute), threads=1)
+
+
+@pytest.fixture(scope="module")
+def neox(make_checkpoint):
+    return make_checkpoint("engine", 32, 2)
+
+
+@pytest.fixture(scope="module")
+def llama(tokenizer, tmp_path_factory):
+    path = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+        initializer_range=0.3, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path, sum(p.numel() for p in model.parameters())
+
+
+REQUESTS = [
+    ScoreRequest(f"r{i}", "Human: " + "why not? " * i + "\n\nAssistant: The answer is", forms,
+                 tuple("abc"), True)
+    for i, forms in enumerate([
+        (" yes", " no", " maybe so, since nobody can tell"),
+        (" the grandparent", " the grandchild", " that is left open"),
+        (" she", " he", " they"),
+        (" a", " a bit", " a bit more"),
+    ] * 4)
+]  # fmt: skip
+
+
+def silent(_):
+    return None
+
+
+@pytest.mark.parametrize("family", ["neox", "llama"])
+@pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
+def test_scores_are_those_of_plain_forwards(family, batch_tokens, request):
+    path, params = request.getfixturevalue(family)
+    engine, plain = load(path, params, batch_tokens=batch_tokens), Model(path)
+    done = []
+    scores = engine.score(REQUESTS, done.append)
+    assert sum(done) == len(REQUESTS)
+    for asked, got in zip(REQUESTS, scores, strict=True):
+        for form, logprob, tokens in zip(asked.candidates, got.logprobs, got.tokens, strict=True):
+            expected, length = plain.logprob(asked.prompt, form)
+            assert logprob == pytest.approx(expected, abs=2e-5)
+            assert tokens == length
+        assert got.prompt_tokens == len(plain.ids(asked.prompt))
+
+
+def test_valid_mass_counts_overlapping_candidates_once(neox):
+    engine = load(*neox)
+    scores = engine.score(REQUESTS[3:4], silent)[0]  # " a bit more" continues " a bit", and " a"
+    assert scores.valid_mass == pytest.approx(np.exp(scores.logprobs[0]))
+    assert independent([(1,), (1, 2), (3,), (3,)]) == [0, 2]
+
+
+def test_draws_belong_to_the_request(neox):
+    decoding = Decoding(max_new_tokens=12, temperature=1.3)
+    asks = [GenerateRequest(f"g{i}", "Human: go " * (i + 1), 100 + i, True, None) for i in range(9)]
+    alone = [load(*neox).generate([ask], decoding, silent)[0] for ask in asks]
+    together = load(*neox, batch_tokens=10_000).generate(asks[::-1], decoding, silent)[::-1]
+    assert alone == together
+    assert len({one.text for one in alone}) > 5
+    other = [GenerateRequest(a.key, a.prompt, a.seed + 1, True, None) for a in asks]
+    assert load(*neox).generate(other, decoding, silent) != alone
+
+
+def test_sampling_follows_the_distribution(neox):
+    """2,000 first tokens against the model's own probabilities (chi-square, fixed seeds)."""
+    from scipy import stats
+
+    path, params = neox
+    prompt = "Human: Who was it?\n\nAssistant: It"
+    asks = [GenerateRequest("g", prompt, seed, True, None) for seed in range(2000)]
+    engine = load(path, params, batch_tokens=100_000)
+    texts = [g.text for g in engine.generate(asks, Decoding(max_new_tokens=1), silent)]
+    plain = Model(path)
+    p = torch.exp(plain.next(plain.ids(prompt))[-1]).numpy()
+    names = [plain.tokenizer.decode([i]).rstrip() for i in range(len(p))]
+    expected: dict[str, float] = {}
+    for name, share in zip(names, p, strict=True):
+        expected[name] = expected.get(name, 0) + share
+    common = [name for name, share in expected.items() if share * 2000 > 5]
+    counts = [texts.count(name) for name in common]
+    counts.append(2000 - sum(counts))
+    shares = [expected[name] for name in common]
+    shares.append(1 - sum(shares))
+    assert stats.chisquare(counts, np.array(shares) * 2000).pvalue > 0.001
+
+
+def test_generation_stops_at_the_turns_end(neox):
+    engine = load(*neox)
+    decoding = Decoding(max_new_tokens=60)
+    ask = GenerateRequest("g", "Human: go", 5, True, None)
+    text = engine.generate([ask], decoding, silent)[0].text
+    stop = re.findall(r"[a-z]{3}", text)[1]  # letters: a stop text is never part of one character
+    stopped = GenerateRequest("g", "Human: go", 5, True, stop)
+    got = engine.generate([stopped], decoding, silent)[0]
+    assert got.text == text.split(stop)[0].rstrip()
+    assert got.tokens < 60
+
+
+def test_top_p_keeps_the_likeliest_tokens():
+    p = torch.tensor([[0.1, 0.5, 0.15, 0.25]], dtype=torch.float64)
+    assert keep_top_p(p, 0.7).tolist() == [[0, 0.5, 0, 0.25]]
+    assert keep_top_p(p, 0.5).tolist() == [[0, 0.5, 0, 0]]
+
+
+def test_prompts_longer_than_the_window_are_refused_by_name(make_checkpoint):
+    engine = load(*make_checkpoint("short", 8, 1, window=64))
+    engine.check(REQUESTS[:1], 0)
+    with pytest.raises(
+        ScrupleError, match=r"r0: the prompt needs up to .* the model's window has 64"
+    ):
+        engine.check(REQUESTS[:1], 60)
+    with pytest.raises(ScrupleError, match=r"r15: "):
+        engine.check(REQUESTS[15:], 0)
+
+
+def test_candidates_that_the_tokenizer_cannot_tell_apart_are_refused(neox):
+    tokenizer = AutoTokenizer.from_pretrained(neox[0])
+    same = ScoreRequest("r", "It is", (" yes", " yes"), ("yes", "no"), True)
+    with pytest.raises(ScrupleError, match="r: the checkpoint's tokenizer cannot tell"):
+        encode(tokenizer, [same])
+    forms = ScoreRequest("r", "It is", (" yes", " yes", " no"), ("yes", "yes", "no"), True)
+    scores = load(*neox).score([forms], silent)[0]
+    assert scores.logprobs[1] == -np.inf
+    assert scores.valid_mass == pytest.approx(
+        np.exp(scores.logprobs[0]) + np.exp(scores.logprobs[2])
+    )
+
+
+def test_a_candidate_that_melts_into_the_prompt_is_read_from_before_it(neox):
+    path, params = neox
+    tokenizer, plain = AutoTokenizer.from_pretrained(path), Model(path)
+    prompt, forms = "The ans", ("wer is", "wers are")
+    start = plain.ids(prompt)
+    assert plain.ids(prompt + forms[0])[: len(start)] != start  # else this tests nothing
+    asked = ScoreRequest("r", prompt, forms, ("x", "y"), True)
+    encoded = encode(tokenizer, [asked])[0]
+    scores = load(path, params).score([asked], silent)[0]
+    for form, tokens, logprob in zip(forms, encoded.candidates, scores.logprobs, strict=True):
+        whole = plain.ids(prompt + form)
+        assert list(encoded.context + tokens) == whole
+        table = plain.next(whole)
+        first = len(encoded.context)
+        expected = sum(float(table[i - 1, whole[i]]) for i in range(first, len(whole)))
+        assert logprob == pytest.approx(expected, abs=2e-5)
+
+
+def test_a_broken_checkpoint_gets_a_message(tmp_path, make_checkpoint):
+    import shutil
+
+    path, params = make_checkpoint("whole", 8, 1)
+    broken = tmp_path / "broken"
+    shutil.copytree(path, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ScrupleError, match="transformers cannot load"):
+        load(broken, params)
+    with pytest.raises(ScrupleError, match="is gone since it was fetched"):
+        load(tmp_path / "nothing", params)
