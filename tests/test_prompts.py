@@ -6,13 +6,13 @@ from conftest import ROOT
 from scruple.benchmarks import benchmark_module
 from scruple.errors import ScrupleError
 from scruple.prompts import (
-    Renderer,
     Turns,
     fill,
     load_dialogue,
     load_prompts,
     parse_condition,
 )
+from scruple.rendering import Renderer
 from scruple.responses import build_asks
 from scruple.sources import files_of, local_path
 from scruple.study import KINDS, load_study
@@ -136,7 +136,7 @@ def test_a_new_instruction_is_a_new_condition(tmp_path):
     assert asks[-1].turns.opening == load_prompts(study, "bbq").reasoning["cot"]["a"].opening
 
 
-CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"  # noqa: E501
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 TURNS = Turns("How?", "Let me think:", "So?", "It is")
 
 

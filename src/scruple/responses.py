@@ -15,7 +15,6 @@ from scruple.engines import Engine, GenerateRequest, Generation, Progress, Score
 from scruple.prompts import (
     Condition,
     PromptFile,
-    Renderer,
     Turns,
     build_turns,
     conditions_of,
@@ -23,6 +22,7 @@ from scruple.prompts import (
     load_prompts,
     wordings_of,
 )
+from scruple.rendering import Renderer
 from scruple.study import Benchmark, Study
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
