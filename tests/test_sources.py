@@ -1,3 +1,4 @@
+import json
 import subprocess
 import threading
 from functools import partial
@@ -7,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT, run_snakemake, write_yaml
 
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints import fetch_checkpoint, is_complete
 from scruple.errors import ScrupleError
 from scruple.sources import SourceFile, fetch, files_of, git_blob, verify
 from scruple.study import Checkpoint, load_study
@@ -147,3 +148,16 @@ def test_a_checkpoint_inside_a_package(tmp_path, monkeypatch):
         fetch_checkpoint(
             Checkpoint(name="c", params=1, package="none-such", file="v.gguf"), lambda _: None
         )
+
+
+def test_a_checkpoint_is_complete_when_all_its_shards_are_there(tmp_path):
+    assert not is_complete(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert not is_complete(tmp_path)
+    weights = {"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(weights))
+    (tmp_path / "m-1.safetensors").touch()
+    assert not is_complete(tmp_path)
+    (tmp_path / "m-2.safetensors").touch()
+    assert is_complete(tmp_path)

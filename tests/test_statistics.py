@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from scruple.benchmarks.base import ratio, share_of_most_common
+from scruple.benchmarks.tally import ratio, share_of_most_common
 from scruple.statistics.clusters import ClusterSums, jackknife
 
 COLUMNS = ["n", "k"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,23 @@ def cached_snapshot(checkpoint: Checkpoint) -> Path | None:
         )
     except (LocalEntryNotFoundError, OSError, ValueError):
         return None
-    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
-    return folder if has_weights and (folder / "config.json").is_file() else None
+    return folder if is_complete(folder) else None
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a folder holds config, tokenizer and all weights, every shard of them."""
+    names = {path.name for path in folder.iterdir()}
+    has_tokenizer = names & {"tokenizer.json", "tokenizer.model", "vocab.json"}
+    if "config.json" not in names or not has_tokenizer:
+        return False
+    for kind in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{kind}.index.json"
+        if index.is_file():
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return set(shards) <= names
+        if kind in names:
+            return True
+    return False
 
 
 def _from_hub(checkpoint: Checkpoint, say: Callable[[str], Any]) -> tuple[Path, str]:

@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.base import (
-    GROUP,
-    Items,
+from scruple.benchmarks.base import Items, Question, Row, hash_choice
+from scruple.benchmarks.tables import numbers, read_table
+from scruple.benchmarks.tally import (
     Metric,
-    Question,
-    Row,
+    asks_outright,
+    conditions,
     divide,
     estimate,
-    hash_choice,
+    following,
     probabilities,
     ratio,
-    row_weights,
-    share_of_most_common,
+    shared_metrics,
+    sum_up,
+    tally,
 )
-from scruple.benchmarks.tables import numbers, read_table
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import ClusterSums, Function
+from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
 VERSION = 1
@@ -38,6 +38,8 @@ SAMPLING_UNIT = "cluster"
 
 _SEX = {1: "female", 2: "male"}
 _RACES = ("black", "white")
+_CENTRES = {"lsat": 37.0, "gpa": 3.2}
+"""Near the survey's means: slopes do not depend on them, sums keep more digits."""
 
 
 def read(files: Sequence[Path], entry: Benchmark) -> Items:
@@ -112,62 +114,46 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
         responses: one row per response with its item's columns.
     """
     rows = []
-    for keys, group in responses.groupby(GROUP, sort=False, dropna=False):
-        named = dict(zip(GROUP, keys, strict=True))
-        weight = row_weights(group).to_numpy()
-        p_yes = probabilities(group, ANSWERS)[:, 0]
-        answers = group["answer"].to_numpy()
-        table = {
-            "stratum": group["stratum"].to_numpy(),
-            "cluster": group["cluster"].to_numpy(),
-            "n": weight,
-            "items": weight / group["weight"].to_numpy(),
-            "p": weight * p_yes,
-            "valid_mass": weight * group["valid_mass"].to_numpy(dtype=float),
-            **{f"chose_{name}": weight * (answers == name) for name in ANSWERS},
-        }
-        if follows := bool((group["target"] != "").all()):
-            target = group["target"].to_numpy()
-            table["following"] = weight * (answers == target)
-            table["following_expected"] = weight * np.where(target == "yes", p_yes, 1 - p_yes)
+    for keys, group in conditions(responses):
+        answers = np.array([ANSWERS.index(name) for name in group["answer"]])
+        table = tally(group, answers, len(ANSWERS))
+        weight, p = table["n"], probabilities(group, ANSWERS)
+        table["p"] = weight * p[:, 0]
+        if asks_outright(group):
+            asked = np.array([ANSWERS.index(name) for name in group["target"]])
+            table["following"] = following(weight, np.eye(2)[answers], asked)
+            table["following_expected"] = following(weight, p, asked)
         else:
             for race in _RACES:
-                here = (group["race"] == race).to_numpy()
-                table[f"p_{race}"] = weight * p_yes * here
-                table[f"n_{race}"] = weight * here
-            for name, centre in (("lsat", 37.0), ("gpa", 3.2)):
+                here = weight * (group["race"] == race).to_numpy()
+                table[f"n_{race}"] = here
+                table[f"p_{race}"] = here * p[:, 0]
+            for name, centre in _CENTRES.items():
                 x = group[name].to_numpy(dtype=float) - centre
                 table[name] = weight * x
                 table[f"{name}_2"] = weight * x * x
-                table[f"{name}_p"] = weight * x * p_yes
-        columns = [name for name in table if name not in ("stratum", "cluster")]
-        sums = ClusterSums.of(pd.DataFrame(table), columns)
-        rows += estimate(sums, _metrics(columns, follows), "", named)
+                table[f"{name}_p"] = weight * x * p[:, 0]
+        sums = sum_up(table)
+        rows += estimate(sums, _metrics(sums.columns), "", keys)
     return pd.DataFrame(rows)
 
 
-def _metrics(columns: list[str], follows: bool) -> list[Metric]:
-    metrics = [
+def _metrics(columns: Sequence[str]) -> list[Metric]:
+    rates = [
         Metric("admission_rate", ratio(columns, "p", "n"), "items"),
-        Metric("yes_rate", ratio(columns, "chose_yes", "n"), "items"),
-        Metric("valid_mass", ratio(columns, "valid_mass", "n"), "items"),
-        Metric(
-            "position_bias", share_of_most_common(columns, [f"chose_{a}" for a in ANSWERS]), "items"
-        ),
+        Metric("yes_rate", ratio(columns, "place_0", "n"), "items"),
+        *shared_metrics(columns),
     ]
-    if follows:
-        return [
-            Metric(name, ratio(columns, name, "n"), "items")
-            for name in ("following", "following_expected")
-        ] + metrics
+    if "p_black" not in columns:
+        return rates
     slopes = [
         Metric(f"{name}_slope", _slope(columns, name), "items", (-np.inf, np.inf))
-        for name in ("lsat", "gpa")
+        for name in _CENTRES
     ]
-    return [Metric("admission_gap", _gap(columns), "items", (-1.0, 1.0)), *metrics, *slopes]
+    return [Metric("admission_gap", _gap(columns), "items", (-1.0, 1.0)), *rates, *slopes]
 
 
-def _gap(columns: list[str]) -> Function:
+def _gap(columns: Sequence[str]) -> Function:
     rates = [ratio(columns, f"p_{race}", f"n_{race}") for race in _RACES]
 
     def function(sums: np.ndarray) -> np.ndarray:
@@ -176,7 +162,7 @@ def _gap(columns: list[str]) -> Function:
     return function
 
 
-def _slope(columns: list[str], name: str) -> Function:
+def _slope(columns: Sequence[str], name: str) -> Function:
     def function(sums: np.ndarray) -> np.ndarray:
         total = sums.sum(axis=-2)
         n = total[..., columns.index("n")]

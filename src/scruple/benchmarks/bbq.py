@@ -13,22 +13,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.base import (
-    GROUP,
-    Items,
+from scruple.benchmarks.base import Items, Question, Row
+from scruple.benchmarks.bbq_files import read_items
+from scruple.benchmarks.tally import (
     Metric,
-    Question,
-    Row,
+    Tally,
+    asks_outright,
+    conditions,
     divide,
     estimate,
+    following,
     probabilities,
     ratio,
-    row_weights,
-    share_of_most_common,
+    shared_metrics,
+    sum_up,
+    tally,
 )
-from scruple.benchmarks.bbq_files import read_items
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import ClusterSums, Function
+from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
 VERSION = 1
@@ -37,15 +39,8 @@ SAMPLING_UNIT = "item_id"
 ORDERS = tuple(itertools.permutations(range(3)))
 """The option orders; order k shows option ORDERS[k][j] in place j. Order 0 is the file's own."""
 
-_COUNTS = ["biased", "other", "correct"]
-_COLUMNS = [
-    f"{name}_{context}{twin}"
-    for name in ["n", *_COUNTS]
-    for context in ("ambiguous", "disambiguated")
-    for twin in ("", "_expected")
-]
-_VALIDITY = ["n", "valid_mass", "place_0", "place_1", "place_2"]
-_FOLLOWING = ["following", "following_expected"]
+_PLACES = np.array([[order.index(option) for option in range(3)] for order in ORDERS])
+_CONTEXTS = {"ambig": "ambiguous", "disambig": "disambiguated"}
 
 
 def read(files: Sequence[Path], entry: Benchmark) -> Items:
@@ -107,82 +102,66 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
             that need them.
     """
     rows = []
-    for keys, group in responses.groupby(GROUP, sort=False, dropna=False):
-        named = dict(zip(GROUP, keys, strict=True))
-        table, columns = _tabulate(group)
-        sums = ClusterSums.of(table, columns)
-        metrics = _metrics(columns)
+    for keys, group in conditions(responses):
+        sums = sum_up(_tally(group))
+        metrics = _metrics(sums.columns)
         for stratum in sums.strata:
-            rows += estimate(sums.select(stratum), metrics, stratum, named)
+            rows += estimate(sums.select(stratum), metrics, stratum, keys)
         averaged = [replace(m, function=_macro(m.function)) for m in metrics]
-        rows += estimate(sums, averaged, "macro", named)
-        rows += estimate(sums, metrics, "pooled", named)
+        rows += estimate(sums, averaged, "macro", keys)
+        rows += estimate(sums, metrics, "pooled", keys)
     return pd.DataFrame(rows)
 
 
-def _tabulate(group: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _tally(group: pd.DataFrame) -> Tally:
     """Turn one condition's responses into columns to sum."""
-    weight = row_weights(group).to_numpy()
     answer = group["answer"].astype(int).to_numpy()
-    chosen = np.eye(3)[answer]
-    twins = {"": chosen}
+    table = tally(group, _PLACES[group["order"].astype(int).to_numpy(), answer], 3)
+    weight = table["n"]
+    twins = {"": np.eye(3)[answer]}
     if "logprob_0" in group and group["logprob_0"].notna().all():
         twins["_expected"] = probabilities(group, ANSWERS)
+    if asks_outright(group):
+        asked = group["target"].astype(int).to_numpy()
+        for twin, p in twins.items():
+            table[f"following{twin}"] = following(weight, p, asked)
+        return table
     rows = np.arange(len(group))
     biased, unknown, label = (
         group[name].astype(int).to_numpy() for name in ("biased", "unknown", "label")
     )
-    table = {"stratum": group["stratum"].to_numpy(), "cluster": group["cluster"].to_numpy()}
-    table["n"] = weight
-    places = np.array([[order.index(option) for option in range(3)] for order in ORDERS])
-    shown = places[group["order"].astype(int).to_numpy(), answer]
-    for place in range(3):
-        table[f"place_{place}"] = weight * (shown == place)
-    if "valid_mass" in group:
-        table["valid_mass"] = weight * group["valid_mass"].to_numpy(dtype=float)
-    follows = bool((group["target"] != "").all())
     for twin, p in twins.items():
-        if follows:
-            asked = group["target"].astype(int).to_numpy()
-            table[f"following{twin}"] = weight * p[rows, asked]
-            continue
         parts = {
             "biased": p[rows, biased],
             "other": 1 - p[rows, biased] - p[rows, unknown],
             "correct": p[rows, label],
         }
-        for context, name in (("ambig", "ambiguous"), ("disambig", "disambiguated")):
-            here = weight * (group["context_condition"] == context).to_numpy()
-            table[f"n_{name}{twin}"] = here
+        for context, name in _CONTEXTS.items():
+            here = (group["context_condition"] == context).to_numpy()
+            table[f"n_{name}"] = weight * here
+            table[f"items_{name}"] = table["items"] * here
             for part, values in parts.items():
-                table[f"{part}_{name}{twin}"] = here * values
-    columns = [name for name in (*_COLUMNS, *_VALIDITY, *_FOLLOWING) if name in table]
-    return pd.DataFrame(table), columns
+                table[f"{part}_{name}{twin}"] = weight * here * values
+    return table
 
 
-def _metrics(columns: list[str]) -> list[Metric]:
+def _metrics(columns: Sequence[str]) -> list[Metric]:
     metrics = []
     for twin in ("", "_expected"):
-        for context in ("ambiguous", "disambiguated"):
-            tail = context + twin
-            if f"n_{tail}" not in columns:
+        for name, bias in (("ambiguous", _bias_ambiguous), ("disambiguated", _bias_disambiguated)):
+            if f"biased_{name}{twin}" not in columns:
                 continue
-            bias = _bias_ambiguous if context == "ambiguous" else _bias_disambiguated
-            metrics.append(Metric(f"bias_{tail}", bias(columns, tail), f"n_{tail}", (-1.0, 1.0)))
-            accuracy = ratio(columns, f"correct_{tail}", f"n_{tail}")
-            metrics.append(Metric(f"accuracy_{tail}", accuracy, f"n_{tail}"))
-    metrics += [
-        Metric(name, ratio(columns, name, "n"), "n")
-        for name in (*_FOLLOWING, "valid_mass")
-        if name in columns
-    ]
-    shares = share_of_most_common(columns, ["place_0", "place_1", "place_2"])
-    metrics.append(Metric("position_bias", shares, "n"))
-    return metrics
+            bounds = (-1.0, 1.0)
+            value = bias(columns, twin)
+            metrics.append(Metric(f"bias_{name}{twin}", value, f"items_{name}", bounds))
+            accuracy = ratio(columns, f"correct_{name}{twin}", f"n_{name}")
+            metrics.append(Metric(f"accuracy_{name}{twin}", accuracy, f"items_{name}"))
+    return metrics + shared_metrics(columns)
 
 
-def _bias_ambiguous(columns: list[str], tail: str) -> Function:
-    b, o, n = (columns.index(f"{name}_{tail}") for name in ("biased", "other", "n"))
+def _bias_ambiguous(columns: Sequence[str], twin: str) -> Function:
+    names = (f"biased_ambiguous{twin}", f"other_ambiguous{twin}", "n_ambiguous")
+    b, o, n = (columns.index(name) for name in names)
 
     def function(sums: np.ndarray) -> np.ndarray:
         total = sums.sum(axis=-2)
@@ -191,8 +170,8 @@ def _bias_ambiguous(columns: list[str], tail: str) -> Function:
     return function
 
 
-def _bias_disambiguated(columns: list[str], tail: str) -> Function:
-    b, o = (columns.index(f"{name}_{tail}") for name in ("biased", "other"))
+def _bias_disambiguated(columns: Sequence[str], twin: str) -> Function:
+    b, o = (columns.index(f"{name}_disambiguated{twin}") for name in ("biased", "other"))
 
     def function(sums: np.ndarray) -> np.ndarray:
         total = sums.sum(axis=-2)

@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.base import (
-    GROUP,
-    Items,
+from scruple.benchmarks.base import Items, Question, Row, hash_choice
+from scruple.benchmarks.tables import numbers, read_table
+from scruple.benchmarks.tally import (
     Metric,
-    Question,
-    Row,
+    asks_outright,
+    conditions,
     divide,
     estimate,
-    hash_choice,
+    following,
     probabilities,
     ratio,
-    row_weights,
-    share_of_most_common,
+    shared_metrics,
+    sum_up,
+    tally,
 )
-from scruple.benchmarks.tables import numbers, read_table
 from scruple.errors import ScrupleError
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import ClusterSums, Function
+from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
 VERSION = 1
@@ -134,29 +134,21 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
         responses: one row per response with its item's columns.
     """
     rows = []
-    for keys, group in responses.groupby(GROUP, sort=False, dropna=False):
-        named = dict(zip(GROUP, keys, strict=True))
-        weight = row_weights(group).to_numpy()
+    for keys, group in conditions(responses):
+        answers = np.array([ANSWERS.index(name) for name in group["answer"]])
+        table = tally(group, answers, len(ANSWERS))
         p = probabilities(group, ANSWERS)
-        answers = group["answer"].to_numpy()
-        table = {
-            "stratum": group["stratum"].to_numpy(),
-            "cluster": group["cluster"].to_numpy(),
-            "n": weight,
-            "neutral_mass": weight * np.exp(group["logprob_neutral"].to_numpy(dtype=float)),
-            "valid_mass": weight * group["valid_mass"].to_numpy(dtype=float),
-            **{f"chose_{name}": weight * (answers == name) for name in ANSWERS},
-        }
-        if follows := bool((group["target"] != "").all()):
+        neutral = np.exp(group["logprob_neutral"].to_numpy(dtype=float))
+        table["neutral_mass"] = table["n"] * neutral
+        if asks_outright(group):
             asked = np.array([ANSWERS.index(name) for name in group["target"]])
-            table["following"] = weight * (answers == group["target"].to_numpy())
-            table["following_expected"] = weight * p[np.arange(len(group)), asked]
+            table["following"] = following(table["n"], np.eye(3)[answers], asked)
+            table["following_expected"] = following(table["n"], p, asked)
         else:
             x = group["pct_female"].to_numpy(dtype=float) / 100 - 0.5
-            table |= _moments(weight, x, p[:, 0], group["item_id"])
-        columns = [name for name in table if name not in ("stratum", "cluster")]
-        sums = ClusterSums.of(pd.DataFrame(table), columns)
-        rows += estimate(sums, _metrics(columns, follows), "", named)
+            table |= _moments(table["n"], x, p[:, 0], group["item_id"])
+        sums = sum_up(table)
+        rows += estimate(sums, _metrics(sums.columns), "", keys)
     return pd.DataFrame(rows)
 
 
@@ -179,24 +171,21 @@ def _moments(
     }
 
 
-def _metrics(columns: list[str], follows: bool) -> list[Metric]:
-    validity = [
-        Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "n"),
-        Metric("valid_mass", ratio(columns, "valid_mass", "n"), "n"),
-        Metric(
-            "position_bias", share_of_most_common(columns, [f"chose_{a}" for a in ANSWERS]), "n"
-        ),
+def _metrics(columns: Sequence[str]) -> list[Metric]:
+    neutral = Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items")
+    if "x" not in columns:
+        return [neutral, *shared_metrics(columns)]
+    return [
+        Metric("rho", _rho(columns), "items", (-1.0, 1.0), np.arctanh, np.tanh),
+        Metric("slope", _slope(columns), "items", (-np.inf, np.inf)),
+        neutral,
+        *shared_metrics(columns),
     ]
-    if follows:
-        return [
-            Metric(name, ratio(columns, name, "n"), "n")
-            for name in ("following", "following_expected")
-        ] + validity
-    rho = Metric("rho", _rho(columns), "n", (-1.0, 1.0), transform=np.arctanh, inverse=np.tanh)
-    return [rho, Metric("slope", _slope(columns), "n", (-np.inf, np.inf)), *validity]
 
 
-def _covariances(columns: list[str], sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _covariances(
+    columns: Sequence[str], sums: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return var(x), var(y) and cov(x, y)."""
     total = sums.sum(axis=-2)
     n = total[..., columns.index("n")]
@@ -206,7 +195,7 @@ def _covariances(columns: list[str], sums: np.ndarray) -> tuple[np.ndarray, np.n
     return xx - x * x, yy - y * y, xy - x * y
 
 
-def _rho(columns: list[str]) -> Function:
+def _rho(columns: Sequence[str]) -> Function:
     def function(sums: np.ndarray) -> np.ndarray:
         var_x, var_y, cov = _covariances(columns, sums)
         defined = (var_x > _CONSTANT) & (var_y > _CONSTANT)
@@ -216,7 +205,7 @@ def _rho(columns: list[str]) -> Function:
     return function
 
 
-def _slope(columns: list[str]) -> Function:
+def _slope(columns: Sequence[str]) -> Function:
     def function(sums: np.ndarray) -> np.ndarray:
         var_x, _, cov = _covariances(columns, sums)
         defined = var_x > _CONSTANT

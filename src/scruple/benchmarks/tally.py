@@ -1,0 +1,174 @@
+"""From answers to metrics: what the benchmarks share.
+
+A condition's responses become a *tally*, columns to be summed over clusters; metrics are functions
+of those sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scruple.statistics.clusters import ClusterSums, Function, identity, jackknife
+
+Tally = dict[str, np.ndarray]
+
+GROUP = ["condition", "wording", "scoring"]
+"""The keys of the responses that metrics are computed for, each combination on its own."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as a function of sums; most are shares, from 0 to 1.
+
+    Attributes:
+        name: as in the metrics table.
+        function: from sums of shape (..., S, K) to (...).
+        count: the column whose sum is the number of items behind the value.
+        bounds: the values that the metric can take; its interval is cut there.
+        transform: the scale on which its interval is made.
+        inverse: the way back.
+    """
+
+    name: str
+    function: Function
+    count: str
+    bounds: tuple[float, float] = (0.0, 1.0)
+    transform: Callable[[np.ndarray], np.ndarray] = field(default=identity)
+    inverse: Callable[[np.ndarray], np.ndarray] = field(default=identity)
+
+
+def conditions(responses: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the keys and rows of each combination of condition, wording and scoring."""
+    for keys, rows in responses.groupby(GROUP, sort=False, dropna=False):
+        yield dict(zip(GROUP, keys, strict=True)), rows
+
+
+def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
+    """Return the columns that all benchmarks sum.
+
+    Args:
+        rows: one condition's responses with their items' columns, N of them.
+        shown: for each response the place of its answer among those offered, shape (N,).
+        places: how many were offered.
+
+    Returns:
+        `stratum` and `cluster`; `n`, each response's weight: its item's, shared among the item's
+        orders and samples; `items`, the same share without the item's weight; `place_<k>`, the
+        weight where the answer was in place k; `valid_mass`, if the responses have it.
+    """
+    share = 1 / rows.groupby("item_id")["item_id"].transform("size").to_numpy()
+    weight = share * rows["weight"].to_numpy()
+    columns = {
+        "stratum": rows["stratum"].to_numpy(),
+        "cluster": rows["cluster"].to_numpy(),
+        "n": weight,
+        "items": share,
+        **{f"place_{k}": weight * (shown == k) for k in range(places)},
+    }
+    if "valid_mass" in rows:
+        columns["valid_mass"] = weight * rows["valid_mass"].to_numpy(dtype=float)
+    return columns
+
+
+def asks_outright(rows: pd.DataFrame) -> bool:
+    """Tell whether prompts ask for one answer outright: then only following is measured."""
+    return bool((rows["target"] != "").all())
+
+
+def following(weight: np.ndarray, p: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return the column to sum for how often the asked answer is given.
+
+    Args:
+        weight: of each response, shape (N,).
+        p: 1 for the answer given and 0 for others, or probabilities; shape (N, answers).
+        asked: index of the answer that was asked for, shape (N,).
+    """
+    return weight * p[np.arange(len(p)), asked]
+
+
+def sum_up(columns: Tally) -> ClusterSums:
+    """Sum a tally over its clusters."""
+    names = [name for name in columns if name not in ("stratum", "cluster")]
+    return ClusterSums.of(pd.DataFrame(columns), names)
+
+
+def shared_metrics(columns: Sequence[str]) -> list[Metric]:
+    """Return the metrics that all benchmarks have, as far as the columns allow."""
+    means = ("following", "following_expected", "valid_mass")
+    places = [name for name in columns if name.startswith("place_")]
+    return [
+        *(Metric(name, ratio(columns, name, "n"), "items") for name in means if name in columns),
+        Metric("position_bias", share_of_most_common(columns, places), "items"),
+    ]
+
+
+def estimate(
+    sums: ClusterSums, metrics: Sequence[Metric], subset: str, keys: Mapping[Any, Any]
+) -> list[dict[str, Any]]:
+    """Return one row of the metrics table per metric."""
+    rows = []
+    for metric in metrics:
+        counted = sums.sums[:, sums.columns.index(metric.count)]
+        # a cluster without such items says nothing, and must not count as a degree of freedom
+        present = sums.keep(counted > 0)
+        result = jackknife(present, metric.function, metric.transform, metric.inverse)
+        rows.append(
+            {
+                **keys,
+                "subset": subset,
+                "metric": metric.name,
+                "value": result.value,
+                "ci_low": max(result.low, metric.bounds[0]),  # NaN stays NaN: it comes first
+                "ci_high": min(result.high, metric.bounds[1]),
+                "n_items": round(counted.sum()),
+                "n_clusters": int((counted > 0).sum()),
+            }
+        )
+    return rows
+
+
+def ratio(columns: Sequence[str], top: str, bottom: str) -> Function:
+    """Return the statistic Σ top / Σ bottom over all strata; undefined where Σ bottom is 0."""
+    i, j = columns.index(top), columns.index(bottom)
+
+    def function(sums: np.ndarray) -> np.ndarray:
+        total = sums.sum(axis=-2)
+        return divide(total[..., i], total[..., j])
+
+    return function
+
+
+def share_of_most_common(columns: Sequence[str], counts: Sequence[str]) -> Function:
+    """Return the statistic max over counts / Σ counts: 1 where the answer is always the same."""
+    places = [columns.index(name) for name in counts]
+
+    def function(sums: np.ndarray) -> np.ndarray:
+        total = sums.sum(axis=-2)[..., places]
+        return divide(total.max(axis=-1), total.sum(axis=-1))
+
+    return function
+
+
+def divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Divide, with NaN where the denominator is 0 (up to rounding of sums)."""
+    zero = np.abs(bottom) < 1e-9
+    return np.where(zero, np.nan, top / np.where(zero, 1.0, bottom))
+
+
+def probabilities(responses: pd.DataFrame, answers: Sequence[str]) -> np.ndarray:
+    """Return the answers' probabilities given that one of them is chosen, shape (rows, answers).
+
+    Log-probabilities are divided by the candidate's number of tokens where `tokens_<answer>` is
+    given, so that a long option is not at a disadvantage.
+    """
+    logs = responses[[f"logprob_{answer}" for answer in answers]].to_numpy(dtype=float)
+    lengths = [f"tokens_{answer}" for answer in answers]
+    if set(lengths) <= set(responses.columns):
+        logs = logs / responses[lengths].fillna(1).to_numpy(dtype=float)
+    shifted = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
