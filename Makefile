@@ -2,8 +2,6 @@
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
-# processes that wait for each other should sleep, not spin
-export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test check format install dev clean
 

@@ -11,14 +11,14 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from scruple.errors import ScrupleError
-from scruple.plan import Plan, share_library
+from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight
 
 
 configfile: "config.yaml"
 
 
-share_library()
+prepare_jobs()
 try:
     plan = Plan(config, workflow.overwrite_configfiles)
 except ScrupleError as error:

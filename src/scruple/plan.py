@@ -20,8 +20,13 @@ from scruple.sources import files_of, load_source, local_path
 from scruple.study import ROOT, Study, load_study, read_yaml, resolve
 
 
-def share_library() -> None:
-    """Put this library where jobs find it, under whatever environment they run."""
+def prepare_jobs() -> None:
+    """Set the environment of jobs: where this library is, and how their threads wait.
+
+    OpenMP threads that wait actively take the cores from each other's processes: two busy jobs
+    then take several times as long as one after the other.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     earlier = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
 
