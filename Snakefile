@@ -20,7 +20,7 @@ configfile: "config.yaml"
 
 prepare_jobs()
 try:
-    plan = Plan(config, workflow.overwrite_configfiles)
+    plan = Plan(config, workflow.overwrite_configfiles, workflow.config_settings.config)
 except ScrupleError as error:
     raise WorkflowError(str(error)) from None
 

@@ -1,15 +1,13 @@
 """Draw the scaling figure."""
 
-import pandas as pd
-
 from scruple.figures.scaling import draw_scaling
 from scruple.figures.style import save
 from scruple.jobs import job
+from scruple.metrics import read_metrics
 
 with job(snakemake) as log:
-    metrics = pd.read_csv(snakemake.input[0], keep_default_na=True)
     figure = draw_scaling(
-        metrics,
+        read_metrics(snakemake.input[0]),
         kinds=snakemake.params.kinds,
         conditions=snakemake.params.conditions,
         wording=snakemake.params.wording,

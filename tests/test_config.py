@@ -1,10 +1,12 @@
 """Bad configs get one message that names the key and the remedy, before anything runs."""
 
 import copy
+import shutil
 
 import pytest
 import yaml
 from conftest import ROOT, run_snakemake, write_yaml
+from safetensors.torch import load_file, save_file
 
 from scruple.errors import ScrupleError
 from scruple.plan import Plan
@@ -143,3 +145,81 @@ def test_a_wrong_size_in_the_config_is_refused(project, make_checkpoint):
     assert done.returncode == 1
     assert f"has {params:,} parameters" in output
     assert not (project / "results/s/responses/f/c/winogender.parquet").exists()
+
+
+def test_lists_given_with_config_alone_are_refused_too(project):
+    done = run_snakemake(project, "-n", "--config", "conditions=[q]")
+    assert done.returncode == 1
+    assert "lacks `study`" in done.stdout + done.stderr
+
+
+def test_a_file_where_results_should_go_is_named(project):
+    (project / "results").write_text("mine")
+    done = run_snakemake(project, "-n", "--configfile", "studies/smollm2.yaml")
+    assert done.returncode == 1
+    assert "rename it" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_workflow_runs_from_another_folder(project, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = run_snakemake(
+        elsewhere,
+        "-s",
+        project / "Snakefile",
+        "--configfile",
+        project / "studies/smollm2.yaml",
+        "-n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "build_items             3" in done.stdout
+
+
+def one_checkpoint(folder, params, **more):
+    family = {"name": "f", "checkpoints": [{"name": "c", "params": params, "path": str(folder)}]}
+    return {
+        "study": "s",
+        "families": [family],
+        "benchmarks": [{"name": "winogender", "source": "own", "max_items": 3}],
+        "conditions": ["q"],
+        "compute": {"device": "cpu", "threads": 1},
+        **more,
+    }
+
+
+@pytest.mark.parametrize("damage", ["short", "empty", "tokenizer", "weights"])
+def test_damaged_checkpoints_are_refused_before_the_graph_is_built(
+    make_checkpoint, tmp_path, damage
+):
+    path, params = make_checkpoint("damaged", 8, 1)
+    broken = tmp_path / "broken"
+    shutil.copytree(path, broken)
+    weights = broken / "model.safetensors"
+    if damage == "tokenizer":
+        (broken / "tokenizer.json").unlink()
+    elif damage == "weights":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-100] if damage == "short" else b"")
+    config = {**CONFIG, **one_checkpoint(broken, params)}
+    with pytest.raises(ScrupleError, match=r"checkpoint c: .*broken"):
+        Plan(config)
+
+
+@pytest.mark.workflow
+def test_a_checkpoint_saved_again_is_asked_again(project, make_checkpoint, tmp_path):
+    path, params = make_checkpoint("again", 8, 1)
+    folder = tmp_path / "folder"
+    shutil.copytree(path, folder)
+    study = write_yaml(project / "s.yaml", one_checkpoint(folder, params))
+    assert run_snakemake(project, "--configfile", study).returncode == 0
+    first = (project / "results/s/metrics.csv").read_text()
+    quiet = run_snakemake(project, "--configfile", study, "-n")
+    assert "Nothing to be done" in quiet.stdout + quiet.stderr
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        {k: v * 1.1 for k, v in tensors.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    assert run_snakemake(project, "--configfile", study).returncode == 0
+    assert (project / "results/s/metrics.csv").read_text() != first

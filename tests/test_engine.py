@@ -185,3 +185,50 @@ def test_a_broken_checkpoint_gets_a_message(tmp_path, make_checkpoint):
         load(broken, params)
     with pytest.raises(ScrupleError, match="is gone since it was fetched"):
         load(tmp_path / "nothing", params)
+
+
+def changed(path, target, change):
+    """Copy a checkpoint and change its tensors."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(path, target)
+    tensors = load_file(target / "model.safetensors")
+    change(tensors)
+    save_file(tensors, target / "model.safetensors", {"format": "pt"})
+    return target
+
+
+def test_missing_weights_are_not_made_up(neox, tmp_path):
+    path, params = neox
+    name = "gpt_neox.layers.0.attention.dense.weight"
+    lacking = changed(path, tmp_path / "lacking", lambda tensors: tensors.pop(name))
+    with pytest.raises(ScrupleError, match=rf"lacks 1 weights .*{name}"):
+        load(lacking, params)
+
+
+def test_probabilities_that_are_no_numbers_are_refused(neox, tmp_path):
+    path, params = neox
+    damaged = changed(
+        path, tmp_path / "nan", lambda tensors: tensors["embed_out.weight"].fill_(float("nan"))
+        if "embed_out.weight" in tensors else tensors["lm_head.weight"].fill_(float("nan")),
+    )  # fmt: skip
+    with pytest.raises(ScrupleError, match=r"r0: the checkpoint gives no probabilities \(NaN\)"):
+        load(damaged, params).score(REQUESTS[:1], silent)
+
+
+def test_a_checkpoints_own_generation_settings_change_no_draw(neox, tmp_path):
+    import json
+    import shutil
+
+    path, params = neox
+    strict = tmp_path / "strict"
+    shutil.copytree(path, strict)
+    settings = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "min_new_tokens": 20,
+                "eos_token_id": 0, "temperature": 0.1}  # fmt: skip
+    (strict / "generation_config.json").write_text(json.dumps(settings))
+    asks = [GenerateRequest(f"g{i}", "Human: go", i, True, None) for i in range(6)]
+    decoding = Decoding(max_new_tokens=30)
+    plain = load(path, params).generate(asks, decoding, silent)
+    assert load(strict, params).generate(asks, decoding, silent) == plain

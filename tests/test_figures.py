@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scruple.figures.scaling import draw_scaling
+from scruple.figures.scaling import _size, draw_scaling
 from scruple.figures.style import CONDITIONS, look_of, save
+from scruple.metrics import read_metrics
 
 SIZES = [70e6, 410e6, 2.8e9]
 
@@ -17,7 +18,7 @@ def metrics():
             rows.append({
                 "family": "f", "stage": "base", "params": params, "benchmark": "bbq",
                 "subset": "pooled", "condition": condition, "scoring": "text",
-                "wording": None if condition == "q" else "a", "metric": "bias_ambiguous",
+                "wording": "" if condition == "q" else "a", "step": None, "metric": "bias_ambiguous",
                 "value": value, "ci_low": value - 0.05, "ci_high": value + 0.05,
             })  # fmt: skip
     return pd.DataFrame(rows)
@@ -36,8 +37,8 @@ def test_points_are_the_tables(metrics):
         expected = metrics[metrics["condition"] == condition]
         line = lines[CONDITIONS[condition][0]]
         assert line.get_ydata() == pytest.approx(expected["value"].tolist())
-        # dodged by a few per cent, not more
-        assert np.asarray(line.get_xdata()) == pytest.approx(SIZES, rel=0.15)
+        # beside each other, and nearer to their own size than to the next
+        assert np.asarray(line.get_xdata()) == pytest.approx(SIZES, rel=1)
     assert axis.get_xscale() == "log"
     parity = [line for line in axis.lines if set(line.get_ydata()) == {0}]
     assert parity
@@ -57,7 +58,7 @@ def test_undefined_values_leave_a_gap(metrics):
 
 def test_legend_names_what_is_drawn(metrics):
     texts = [text.get_text() for text in drawn(metrics).legends[0].get_texts()]
-    assert texts == ["Q", "Q+IF"]
+    assert texts == ["Q", "Q+IF", "f"]
 
 
 def test_the_same_table_gives_the_same_bytes(metrics, tmp_path):
@@ -73,3 +74,26 @@ def test_every_condition_looks_different():
     own = ["q+kind", "q+fair"]
     looks += [look_of(name, own) for name in own]
     assert len({color for color, _, _ in looks}) == len({marker for _, marker, _ in looks}) == 9
+
+
+def test_the_last_of_several_steps_is_drawn(metrics):
+    early = metrics.assign(step=100, value=9.0)
+    late = metrics.assign(step=200)
+    axis = drawn(pd.concat([late, early])).axes[0]
+    assert max(max(line.get_ydata()) for line in axis.lines) < 1
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [(70426624, "70.4M"), (999_960_000, "1B"), (11_846_072_320, "11.8B"), (950, "950")],
+)
+def test_sizes_are_written_shortly(params, text):
+    assert _size(params) == text
+
+
+def test_names_stay_names_whatever_they_look_like(metrics, tmp_path):
+    odd = metrics.assign(family="NA", benchmark="007", n_items=1, n_clusters=1)
+    odd.to_csv(tmp_path / "m.csv", index=False)
+    read = read_metrics(tmp_path / "m.csv")
+    figure = drawn(read, kinds={"007": "bbq"}, scoring={"NA": "text"})
+    assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]) == 2

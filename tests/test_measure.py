@@ -1,6 +1,7 @@
 """`scruple measure`: answers made elsewhere."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ OPTIONS = ("The grandfather", "The grandson", "Can't be determined.")
         ("the uncle", None),
         ("", None),
         ("3", None),
+        ("C", None),  # a letter is no text cut short
     ],
 )
 def test_matching(answer, expected):
@@ -85,8 +87,11 @@ def test_metrics_of_answers(predictions, tmp_path, capsys):
             "category,example_id,answer\nAge,0,1\nAge,0,2\n",
             "line 3: item Age-0 is answered a second",
         ),
-        ("category,example_id,answer\nRace,0,1\n", "no answer could be scored"),
-        ("", "cannot be read as a table"),
+        ("category,example_id,answer\nRace,0,1\n", "of 1 answers, 0 to items that were given, only 0 can be scored"),
+        ("", "its first line has nothing"),
+        ("category,example_id,answer\nAge,0,1,\n", "line 2: 4 cells where the first line has 3"),
+        ("category,example_id,answer\nAge,0,A\nAge,1,B\n", "no letter"),
+        ("category,answer,example_id,answer\nAge,1,0,1\n", "answer is there twice"),
     ],
 )
 def test_bad_answers_get_one_message_and_no_output(tmp_path, content, part):
@@ -108,3 +113,30 @@ def test_missing_files_are_named(predictions, tmp_path, capsys):
     assert "none.csv" in capsys.readouterr().err
     assert main(command(predictions, tmp_path / "m.csv", tmp_path / "none.jsonl")) == 1
     assert "none.jsonl" in capsys.readouterr().err
+
+
+def test_inputs_are_never_overwritten_and_devices_never_replaced(predictions, tmp_path, capsys):
+    before = predictions.read_text()
+    assert main(command(predictions, predictions)) == 1
+    assert predictions.read_text() == before
+    assert main(command(predictions, tmp_path)) == 1
+    assert "it is a folder" in capsys.readouterr().err
+    fifo, link, target = tmp_path / "fifo", tmp_path / "link.csv", tmp_path / "target.csv"
+    link.symlink_to(target)
+    assert main(command(predictions, link)) == 0
+    assert link.is_symlink()
+    assert target.read_text().startswith("family,")
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(command(predictions, fifo)) == 0
+        assert reader.stdout.read() == target.read_text()
+    assert fifo.is_fifo()
+    assert main(command(predictions, predictions / "m.csv")) == 1
+
+
+def test_the_same_items_twice_count_once(predictions, tmp_path, capsys):
+    items = ITEMS / "bbq" / "Age.jsonl"
+    assert main(command(predictions, tmp_path / "one.csv", items)) == 0
+    assert main(command(predictions, tmp_path / "two.csv", items, items)) == 0
+    assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
+    assert "168 items are left out: an exact duplicate" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from conftest import ROOT
 
 from scruple.benchmarks import benchmark_module
 from scruple.errors import ScrupleError
+from scruple.plan import Plan
 from scruple.prompts import (
     Turns,
     fill,
@@ -161,3 +162,72 @@ def test_chat_and_dialogue(tokenizer):
     assert Renderer("auto", dialogue, tokenizer, "c").format == "dialogue"
     with pytest.raises(ScrupleError, match="no chat template"):
         Renderer("chat", dialogue, tokenizer, "c")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "part"),
+    [
+        ("winogender", ["question"], "Fill in: {sentense}", "`question` has {sentense}"),
+        ("winogender", ["question"], "Fill in.", "`question` lacks {sentence}"),
+        ("winogender", ["instructions", "if", "a"], " ", "`instructions.if.a` is empty"),
+        (
+            "winogender",
+            ["instructions", "match", "a"],
+            "{percent}",
+            "`instructions.match.a` has {percent}",
+        ),
+        ("winogender", ["answers"], {}, "`answers` lacks pronoun"),
+        (
+            "winogender",
+            ["answers", "pronoun", "candidates", "nominative"],
+            {"male": ["he"]},
+            "lacks forms of nominative female",
+        ),
+        (
+            "winogender",
+            ["answers", "pronoun", "candidates", "accusative", "male"],
+            [],
+            "lacks forms of accusative male",
+        ),
+        (
+            "bbq",
+            ["answers"],
+            {"text": {"lead_in": "It is", "candidates": [" {text}"]}},
+            "`answers` lacks letter",
+        ),
+        ("bbq", ["letters"], ["a", "b"], "`letters` must be three"),
+        ("bbq", ["letters"], ["a", "b", "a"], "`letters` must be three"),
+        ("bbq", ["answers", "letter", "candidates"], {"a": ["a"]}, "must be a list of one form"),
+        (
+            "bbq",
+            ["reasoning", "cot", "a", "final"],
+            "So {option}?",
+            "`reasoning.cot.a.final` has {option}",
+        ),
+        ("admissions", ["words"], {}, "`words.race` lacks black"),
+        (
+            "admissions",
+            ["answers", "yes_no", "candidates"],
+            {True: ["yes"], False: ["no"]},
+            "`answers.yes_no.candidates",
+        ),
+        ("admissions", ["question"], None, "`question`: missing"),
+    ],
+)
+def test_faults_of_prompt_files_are_found_at_the_start(tmp_path, kind, path, value, part):
+    folder = tmp_path / "en"
+    folder.mkdir()
+    for file in (ROOT / "data/prompts/en").glob("*.yaml"):
+        content = yaml.safe_load(file.read_text())
+        if file.stem == kind:
+            inner = content
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = value
+            if value is None:
+                del inner[path[-1]]
+        (folder / file.name).write_text(yaml.safe_dump(content))
+    with pytest.raises(ScrupleError) as caught:
+        Plan({**CONFIG, "benchmarks": OWN, "prompts": str(tmp_path)})
+    assert f"{kind}.yaml" in str(caught.value)
+    assert part in str(caught.value)

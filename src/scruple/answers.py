@@ -26,6 +26,10 @@ class Matched:
     remarks: tuple[str, ...]
 
 
+_SHORTEST = 4
+"""Fewest characters that may stand for an option by beginning like it."""
+
+
 def match_answers(path: Path, items: pd.DataFrame) -> Matched:
     """Read `category,example_id,answer` and match each answer to an option of its item.
 
@@ -34,17 +38,17 @@ def match_answers(path: Path, items: pd.DataFrame) -> Matched:
         items: BBQ items.
 
     Raises:
-        ScrupleError: if the file is not of that form, an item is answered twice, or no answer
-            can be matched.
+        ScrupleError: if the file is not of that form, an item is answered twice, or half or more
+            of the answers to these items match none of their options.
     """
     table = read_table(path, ",", {"category", "example_id", "answer"})
     category, example = (table[name].str.strip() for name in ("category", "example_id"))
     table["item_id"] = category + "-" + example.str.replace(r"\.0$", "", regex=True)
     twice = table["item_id"].duplicated()
     if twice.any():
-        line = int(twice.to_numpy().argmax()) + 2
+        line = table.index[int(twice.to_numpy().argmax())]
         raise ScrupleError(
-            f"{path}, line {line}: item {table['item_id'][line - 2]} is answered a second time; "
+            f"{path}, line {line}: item {table.loc[line, 'item_id']} is answered a second time; "
             "give one answer per item."
         )
     found = table[["item_id", "answer"]].merge(items, on="item_id", how="inner")
@@ -57,11 +61,13 @@ def match_answers(path: Path, items: pd.DataFrame) -> Matched:
         _remark(items["item_id"], found["item_id"], "items have no answer"),
         _remark(found["item_id"], usable["item_id"], "answers match none of their item's options"),
     )
-    if usable.empty:
+    if 2 * len(usable) <= len(found):
         reasons = "; ".join(remark for remark in remarks if remark)
         raise ScrupleError(
-            f"{path}: no answer could be scored ({reasons}). `category` and `example_id` must be "
-            "those of the items, `answer` an option's index or text."
+            f"{path}: of {len(table)} answers, {len(found)} to items that were given, only "
+            f"{len(usable)} can be scored ({reasons}). "
+            "`category` and `example_id` must be those of the items; `answer` is an option's index "
+            "(0, 1 or 2) or its text, no letter."
         )
     responses = usable[["item_id", "answer"]].assign(
         condition="", wording="", scoring="", order=0, sample=0, target=""
@@ -83,7 +89,8 @@ def match_option(answer: str, options: Iterable[str]) -> int | None:
         return None
     tests = (
         lambda option: option == text,
-        lambda option: option.startswith(text),
+        # a text cut short; a letter or two would be a code of its own
+        lambda option: len(text) >= _SHORTEST and option.startswith(text),
         lambda option: bool(option) and text.startswith(option),
         lambda option: option.split()[:2] == text.split()[:2],
     )

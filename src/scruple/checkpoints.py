@@ -18,6 +18,7 @@ from scruple.study import Checkpoint, resolve
 
 _PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 _PICKLED = ["*.bin"]
+_DESCRIBING = (".json", ".model", ".txt", ".jinja")
 
 
 def fetch_checkpoint(checkpoint: Checkpoint, say: Callable[[str], Any]) -> dict[str, Any]:
@@ -152,7 +153,10 @@ def _in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
     assert checkpoint.package is not None
     assert checkpoint.file is not None
     package = checkpoint.package.replace("-", "_")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package) if package else None
+    except (ModuleNotFoundError, ValueError):
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise ScrupleError(
             f"checkpoint {checkpoint.name}: the Python package {checkpoint.package} is not "
@@ -165,6 +169,11 @@ def _in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
             f"checkpoint {checkpoint.name}: the package {checkpoint.package} has no file "
             f"{checkpoint.file}; its GGUF files: {there}. Correct `file`."
         )
+    with (folder / checkpoint.file).open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ScrupleError(
+                f"checkpoint {checkpoint.name}: {folder / checkpoint.file} is not a GGUF file."
+            )
     return folder, checkpoint.file
 
 
@@ -180,8 +189,56 @@ def _files(folder: Path, checkpoint: Checkpoint) -> list[str]:
         raise ScrupleError(
             f"checkpoint {checkpoint.name}: {folder} has no weights (*.safetensors)."
         )
-    others = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".model", ".txt")]
+    if not is_complete(folder):
+        raise ScrupleError(
+            f"checkpoint {checkpoint.name}: {folder} is not complete: its tokenizer or a part of "
+            "its weights is missing. Save it there with tokenizer, or correct `path`."
+        )
+    for path in weights:
+        if path.suffix == ".safetensors":
+            check_safetensors(path, checkpoint.name)
+    others = [path for path in sorted(folder.iterdir()) if path.suffix in _DESCRIBING]
     return [path.name for path in (*others, *weights)]
+
+
+def check_safetensors(path: Path, name: str) -> None:
+    """Refuse a safetensors file whose header and length do not agree: damaged or cut short.
+
+    Raises:
+        ScrupleError: naming checkpoint and file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > size:
+                raise ValueError
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        end = max(entry["data_offsets"][1] for entry in header.values())
+        if size != 8 + length + end:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ScrupleError(
+            f"checkpoint {name}: {path} is damaged or cut short; copy or fetch it again."
+        ) from None
+
+
+def state_of(checkpoint: Checkpoint) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of a local checkpoint's files; nothing of a hub's.
+
+    A hub's revision is named in the config; a folder may be written again under the same name.
+    """
+    if checkpoint.path is not None:
+        folder = resolve(checkpoint.path)
+        names = _files(folder, checkpoint) if folder.is_dir() else []
+    elif checkpoint.package is not None:
+        folder, name = _in_package(checkpoint)
+        names = [name]
+    else:
+        return []
+    states = ((name, (folder / name).stat()) for name in names)
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 
 def _sha256(path: Path) -> str:

@@ -54,6 +54,9 @@ def _measure(options: argparse.Namespace) -> int:
     from scruple.jobs import whole
     from scruple.metrics import measure
 
+    for given in (*options.items, options.answers):
+        if options.out.exists() and given.exists() and options.out.samefile(given):
+            raise ScrupleError(f"--out: {options.out} is one of the inputs; give another name.")
     items = read_items(options.items)
     matched = match_answers(options.answers, items.table)
     for reason, count in items.left_out["reason"].value_counts().items():

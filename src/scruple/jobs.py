@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +51,14 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
 def bar(title: str, total: int) -> Progress:
     """Show a progress bar on the terminal, and return how to advance it."""
     terminal = sys.stderr.isatty()
+    columns = shutil.get_terminal_size((100, 24)).columns  # some terminals claim to have none
     shown = tqdm(
         total=total,
         desc=title,
         unit="prompt",
         file=sys.stderr,
         mininterval=0.5 if terminal else 10,
-        dynamic_ncols=True,
+        ncols=columns or 100,
     )
 
     def advance(done: int) -> None:
@@ -70,17 +73,26 @@ def bar(title: str, total: int) -> Progress:
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path` and move it there once the body is through.
 
+    A link is followed, so that its target is replaced and not the link; what is no regular file
+    (a terminal, a pipe) is written to as it is.
+
     Raises:
         ScrupleError: if the place cannot be written to.
     """
-    path = Path(path)
-    # the suffix stays last: writers choose their format by it
-    part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path = Path(path).resolve()
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; give a file's name")
+        if path.exists() and not path.is_file():
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
+        # the suffix stays last: writers choose their format by it
+        part = path.with_name(f".{os.getpid()}.{path.name}")
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
-        raise ScrupleError(f"{path}: cannot be written ({error}).") from None
-    finally:
-        part.unlink(missing_ok=True)
+        raise ScrupleError(f"{path}: cannot be written ({error.strerror or error}).") from None

@@ -18,8 +18,15 @@ def explain(error: ValidationError, model: type[BaseModel], origin: str) -> str:
         model: the model that was being filled, to name the keys that would be right.
         origin: the file or files that the values came from.
     """
-    lines = [f"{origin} is not a valid config:"]
-    for problem in error.errors(include_url=False, include_context=False):
+    lines = [f"{origin} is not valid:"]
+    problems = error.errors(include_url=False, include_context=False)
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        where = problem["loc"]
+        if problem["type"] == "too_short" and any(
+            place[: len(where)] == where and len(place) > len(where) for place in places
+        ):
+            continue  # "too short" only because what is in there is wrong
         place = _place(problem["loc"])
         lines.append(f"  - {place}: {_remedy(problem, model)}")
     return "\n".join(lines)
@@ -39,6 +46,8 @@ def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
         if close:
             return f"unknown key; did you mean `{close[0]}`?"
         return f"unknown key; the keys known here are {', '.join(known)}. Remove or rename it"
+    if kind in ("tuple_type", "list_type"):
+        return f"this is a list: write [{problem['input']}] or one entry per line"
     if kind == "missing":
         return "missing; add this key"
     if kind == "value_error":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,8 @@ COLUMNS = [
     "n_clusters",
 ]
 """Columns of the metrics table, in order; what does not apply is empty."""
+NUMBERS = ["params", "step", "value", "ci_low", "ci_high", "n_items", "n_clusters"]
+"""Those of them that hold numbers; the others hold names, whatever these look like."""
 
 
 def measure(
@@ -46,4 +49,12 @@ def measure(
     for name in COLUMNS:
         if name not in table:
             table[name] = keys.get(name)
-    return table[COLUMNS]
+    # twelve decimals: sums of the same numbers in another order differ after that
+    return table[COLUMNS].round({"value": 12, "ci_low": 12, "ci_high": 12})
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """Read a metrics table: numbers as numbers, all else as text, also `NA` and `007`."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table[NUMBERS] = table[NUMBERS].apply(pd.to_numeric)
+    return table

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scruple.checkpoints import state_of
 from scruple.errors import ScrupleError
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
 from scruple.sources import files_of, load_source, local_path
-from scruple.study import ROOT, Study, load_study, read_yaml, resolve
+from scruple.study import ROOT, Study, load_study, read_yaml
 
 
 def prepare_jobs() -> None:
@@ -37,19 +38,27 @@ _LISTS = ("families", "benchmarks", "conditions")
 class Plan:
     """A checked study, and where its files go."""
 
-    def __init__(self, config: Mapping[str, Any], overlays: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        overlays: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Validate a config.
 
         Args:
             config: the merged config.
             overlays: files that were given with --configfile.
+            options: what was given with --config.
 
         Raises:
             ScrupleError: naming what is wrong and the remedy.
         """
         names = [str(_shown(Path(overlay))) for overlay in overlays]
-        _check_overlays([Path(overlay) for overlay in overlays])
+        if options:
+            names.append("--config")
         origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
+        _check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
         self.study: Study = load_study(config, origin)
         check_study(self.study)
 
@@ -114,8 +123,9 @@ class Plan:
         }
 
     def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:
-        """Return what the config says of a checkpoint's origin."""
-        return self.study.checkpoint(family, checkpoint).model_dump(exclude={"stage", "step"})
+        """Return what a checkpoint's manifest depends on: its origin and its files' state."""
+        entry = self.study.checkpoint(family, checkpoint)
+        return {**entry.model_dump(exclude={"stage", "step", "format"}), "files": state_of(entry)}
 
     def gpus(self) -> int:
         """Return how many GPUs a job of responses asks for: one, or none where none is seen."""
@@ -128,19 +138,19 @@ class Plan:
 
 
 def _shown(path: Path) -> Path:
-    """Return a path relative to the project's folder where it lies inside it."""
-    path = resolve(path) if not path.is_absolute() else path
-    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    """Return a path relative to the working folder where it lies inside it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _check_overlays(overlays: Sequence[Path]) -> None:
+def _check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
     """Refuse overlays that make another study and would write into the default one's results."""
-    keys = [read_yaml(path) or {} for path in overlays]
+    keys = [*(read_yaml(path) or {} for path in overlays), options]
     given = {key for content in keys if isinstance(content, dict) for key in content}
     changed = [key for key in _LISTS if key in given]
     if changed and "study" not in given:
         raise ScrupleError(
-            f"{', '.join(map(str, overlays))}: sets {', '.join(f'`{key}`' for key in changed)} "
-            "and lacks `study`; give this study a name of its own, or its results would be "
-            "written over those of config.yaml."
+            f"{origin}: sets {', '.join(f'`{key}`' for key in changed)} and lacks `study`; give "
+            "this study a name of its own, or its results would be written over those of "
+            "config.yaml."
         )

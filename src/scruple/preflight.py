@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scruple.checkpoints import cached_snapshot, check_local
 from scruple.errors import ScrupleError
-from scruple.prompts import check_prompts
+from scruple.prompt_check import check_prompts
 from scruple.sources import check_mirror, files_of, in_mirror, load_source, local_path
 from scruple.study import Study
 
@@ -15,7 +15,7 @@ _HUB = "https://huggingface.co"
 
 
 def check_study(study: Study) -> None:
-    """Refuse what is wrong with a study's own files: prompts, sources, categories, mirror.
+    """Refuse what is wrong with a study's own files: prompts, sources, mirror, local checkpoints.
 
     Raises:
         ScrupleError: naming the file and key.
@@ -24,6 +24,16 @@ def check_study(study: Study) -> None:
     for benchmark in study.benchmarks:
         files_of(study, benchmark)
     check_mirror(study)
+    for family in study.families:
+        for checkpoint in family.checkpoints:
+            check_local(checkpoint)
+    for name in ("results", "figures"):
+        folder = Path(name)
+        if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise ScrupleError(
+                f"{folder.resolve()}: results go into this folder, and it is a file or cannot be "
+                "written to; rename it, or change its permissions."
+            )
 
 
 def preflight(study: Study) -> None:
@@ -32,9 +42,6 @@ def preflight(study: Study) -> None:
     Raises:
         ScrupleError: one message with everything that is missing and what can be done.
     """
-    for family in study.families:
-        for checkpoint in family.checkpoints:
-            check_local(checkpoint)
     checkpoints = missing_checkpoints(study)
     files = missing_files(study)
     unreachable = []
@@ -111,6 +118,6 @@ def _unreachable(url: str, what: str) -> list[str]:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
     except urllib.error.HTTPError:
         return []  # something answers; the job that fetches says what is wrong
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return [f"{host} ({getattr(error, 'reason', error)})"]
     return []

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scruple.errors import ScrupleError
 from scruple.messages import explain
-from scruple.study import KINDS, Study, read_yaml, resolve
+from scruple.study import Study, read_yaml, resolve
 
 
 class _Part(BaseModel):
@@ -142,14 +142,16 @@ def conditions_of(study: Study, prompts: PromptFile) -> list[Condition]:
     for name in study.conditions:
         condition = parse_condition(name)
         has_instruction = condition.instruction in (None, *prompts.instructions)
-        has_reasoning = condition.reasoning is None or _reasoning_key(condition, prompts)
+        has_reasoning = condition.reasoning is None or reasoning_key(condition, prompts)
         if has_instruction and has_reasoning:
             chosen.append(condition)
     return chosen
 
 
-def _reasoning_key(condition: Condition, prompts: PromptFile) -> str | None:
-    """Return the reasoning of exactly this condition, else the general one."""
+def reasoning_key(condition: Condition, prompts: PromptFile) -> str | None:
+    """Return the reasoning of exactly this condition, else the general one; None without any."""
+    if condition.reasoning is None:
+        return None
     for key in (condition.reasoning, "cot"):
         if key in prompts.reasoning:
             return key
@@ -160,45 +162,6 @@ def wordings_of(study: Study, condition: Condition) -> tuple[str, ...]:
     """Return the wordings a condition is asked in: one, without a name, for the plain question."""
     varies = condition.instruction or condition.reasoning
     return study.wordings if varies else ("",)
-
-
-def check_prompts(study: Study) -> None:
-    """Refuse conditions and wordings that the study's prompt files do not have.
-
-    Raises:
-        ScrupleError: naming the condition or wording, the file and what there is.
-    """
-    load_dialogue(study)
-    for kind in dict.fromkeys(benchmark.kind for benchmark in study.benchmarks):
-        prompts, path = load_prompts(study, kind), prompt_path(study, kind)
-        for condition in conditions_of(study, prompts):
-            for wording in wordings_of(study, condition):
-                _check_wording(condition, wording, prompts, path)
-    # a condition that only another benchmark has (q+match, say) is no mistake
-    files = [load_prompts(study, kind) for kind in KINDS if prompt_path(study, kind).is_file()]
-    known = {c.name for prompts in files for c in conditions_of(study, prompts)}
-    for name in study.conditions:
-        if name not in known:
-            raise ScrupleError(
-                f"config: `conditions`: no prompt file of {resolve(study.prompts)}/"
-                f"{study.language} has an instruction for {name!r}; remove the condition, or write "
-                "the instruction into one of them."
-            )
-
-
-def _check_wording(condition: Condition, wording: str, prompts: PromptFile, path: Path) -> None:
-    needed: list[tuple[str, Mapping[str, Any]]] = []
-    if condition.instruction:
-        key = condition.instruction
-        needed.append((f"instructions.{key}", prompts.instructions[key]))
-    if reasoning := condition.reasoning and _reasoning_key(condition, prompts):
-        needed.append((f"reasoning.{reasoning}", prompts.reasoning[reasoning]))
-    for place, wordings in needed:
-        if wording not in wordings:
-            raise ScrupleError(
-                f"config: `wordings`: {path} has no wording {wording!r} under {place}; there "
-                f"are: {', '.join(wordings)}. Choose one of them or write it."
-            )
 
 
 def build_turns(
@@ -223,7 +186,7 @@ def build_turns(
     if prompts.closing:
         pieces.append(prompts.closing)
     human = "\n\n".join(fill(piece, slots) for piece in pieces)
-    key = _reasoning_key(condition, prompts) if condition.reasoning else None
+    key = reasoning_key(condition, prompts)
     if key is None:
         return Turns(human, None, "", lead_in)
     reasoning = prompts.reasoning[key][wording]

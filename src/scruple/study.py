@@ -38,10 +38,17 @@ def without_empty(values: Any) -> Any:
     return values
 
 
+def _named(value: Any) -> Any:
+    """Return a name that YAML read as a number as text; a truth value is refused."""
+    if isinstance(value, bool):
+        raise ValueError(f"YAML reads this as {value}; put the name in quotes")
+    return str(value) if isinstance(value, int) else value
+
+
 # Names end up in file names, in wildcards and in tables.
 Name = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    BeforeValidator(_named),
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
 ]
 Format = Literal["auto", "chat", "dialogue"]
@@ -133,6 +140,7 @@ class Benchmark(Strict):
                 "benchmarks of kind `bbq`"
             )
         _refuse_duplicates("scoring", self.scoring)
+        _refuse_duplicates("categories", self.categories or ())
         return self
 
 
@@ -140,7 +148,7 @@ class Decoding(Strict):
     """How reasoning is sampled."""
 
     max_new_tokens: Annotated[int, Field(gt=0)] = 256
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     samples: Annotated[int, Field(gt=0)] = 1
 
@@ -163,7 +171,7 @@ class Study(Strict):
     language: Name = "en"
     prompts: str = "data/prompts"
     sources: str = "data/sources.yaml"
-    mirror: str | None = None
+    mirror: Annotated[str, StringConstraints(min_length=1)] | None = None
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -191,12 +199,23 @@ class Study(Strict):
         _refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
         _refuse_duplicates("conditions", self.conditions)
         _refuse_duplicates("wordings", self.wordings)
+        self._check_primary_scoring()
         if "q" not in self.conditions:
             raise ValueError(
                 "`conditions` lacks `q`, the plain question that every other condition is "
                 "compared with: add it"
             )
         return self
+
+    def _check_primary_scoring(self) -> None:
+        for family in self.families:
+            for benchmark in self.benchmarks:
+                if benchmark.kind == "bbq" and family.primary_scoring not in benchmark.scoring:
+                    raise ValueError(
+                        f"family `{family.name}` has `primary_scoring: {family.primary_scoring}`, "
+                        f"and benchmark `{benchmark.name}` is not scored so: add it to `scoring`, "
+                        "or declare the other one primary"
+                    )
 
     def family(self, name: str) -> Family:
         """Return the family of that name (KeyError if there is none)."""
@@ -252,7 +271,7 @@ def read_yaml(path: Path) -> Any:
 
 def _read_family(name: str) -> Any:
     path = ROOT / "data" / "families" / f"{name}.yaml"
-    if not path.is_file():
+    if path.parent != path.resolve().parent or not path.is_file():
         known = sorted(entry.stem for entry in path.parent.glob("*.yaml"))
         raise ValueError(
             f"no family file data/families/{name}.yaml; there are: {', '.join(known)}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,16 @@ def read_items(files: Sequence[Path]) -> Items:
             continue
         for place, record in _records(path):
             item_id = f"{record['category']}-{record['example_id']}"
-            first, earlier = seen.setdefault(item_id, (place, record))
-            if first != place and earlier == record:
-                left_out.append({"item_id": item_id, "reason": f"the same as {first}"})
+            first, earlier = seen.get(item_id, ("", None))
+            if earlier == record:
+                left_out.append({"item_id": item_id, "reason": "an exact duplicate"})
                 continue
-            if first != place:
+            if first:
                 raise ScrupleError(
                     f"{place}: item {item_id} is another one than in {first}; give each item of "
                     "a category its own example_id."
                 )
+            seen[item_id] = (place, record)
             told = targets.get((record["category"], int(record["example_id"])))
             biased, reason = _biased(record, told)
             if biased is None:
@@ -107,7 +109,7 @@ def _row(item_id: str, record: Mapping[str, Any], biased: int) -> dict[str, Any]
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each line of a file as an object, with its place, after checking its fields."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ScrupleError(f"{path}: cannot be read as a text file in UTF-8 ({error}).") from None
     for number, line in enumerate(lines, 1):
@@ -116,10 +118,10 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         place = f"{path}, line {number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ScrupleError(
-                f"{place}: not a JSON object ({error.msg} at column {error.colno}); BBQ files "
-                "hold one item per line. Is the file complete?"
+                f"{place}: not a JSON object ({error}); BBQ files hold one item per line. Is the "
+                "file complete?"
             ) from None
         fault = _fault(record)
         if fault:
@@ -145,7 +147,7 @@ def _fault(record: Any) -> str | None:
             return f"field `{name}` is {record[name]!r}, not one of {', '.join(allowed)}"
     if record["label"] not in (0, 1, 2):
         return f"field `label` is {record['label']!r}, not 0, 1 or 2"
-    if not str(record["example_id"]).isdigit():
+    if not re.fullmatch(r"[0-9]{1,15}", str(record["example_id"])):
         return f"field `example_id` is {record['example_id']!r}, not a whole number"
     info = record["answer_info"]
     for i in range(3):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scruple.errors import ScrupleError
 from scruple.statistics.clusters import ClusterSums, Function, identity, jackknife
 
 Tally = dict[str, np.ndarray]
@@ -167,6 +168,8 @@ def probabilities(responses: pd.DataFrame, answers: Sequence[str]) -> np.ndarray
     given, so that a long option is not at a disadvantage.
     """
     logs = responses[[f"logprob_{answer}" for answer in answers]].to_numpy(dtype=float)
+    if np.isnan(logs).any():
+        raise ScrupleError("the responses hold log-probabilities that are no numbers (NaN).")
     lengths = [f"tokens_{answer}" for answer in answers]
     if set(lengths) <= set(responses.columns):
         logs = logs / responses[lengths].fillna(1).to_numpy(dtype=float)

@@ -60,7 +60,7 @@ def read(files: Sequence[Path], entry: Benchmark) -> Items:
     columns = {"occupation(0)", "other-participant(1)", "answer", "sentence"}
     templates = read_table(templates_path, "\t", columns)
     rows, left_out = [], []
-    for number, record in enumerate(templates.to_dict("records"), 2):
+    for number, record in zip(templates.index, templates.to_dict("records"), strict=True):
         template: Row = {str(name): value for name, value in record.items()}
         occupation = template["occupation(0)"]
         item_id = f"{occupation}-{template['other-participant(1)']}-{template['answer']}"

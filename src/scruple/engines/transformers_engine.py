@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,19 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int) -> Transforme
     placement = {"device_map": "auto"} if device == "cuda" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **placement, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, **placement, **options
+        )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
         ) from None
+    absent = sorted({*report["missing_keys"], *map(str, report["mismatched_keys"])})
+    if absent:
+        raise ScrupleError(
+            f"{manifest['checkpoint']}: {folder} lacks {len(absent)} weights that its config.json "
+            f"asks for (first: {absent[0]}); fetch the checkpoint again."
+        )
     _check_size(model, manifest)
     return TransformersEngine(model.eval(), tokenizer, compute.batch_tokens)
 
@@ -99,6 +108,8 @@ class TransformersEngine:
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self._ends = sorted({*ends, tokenizer.eos_token_id} - {None})
+        # a checkpoint's own settings may hold penalties, which would fill in what is not set here
+        model.generation_config = GenerationConfig()
         text_config = model.config.get_text_config()
         self._window = getattr(text_config, "max_position_embeddings", None)
 
@@ -135,8 +146,13 @@ class TransformersEngine:
                     candidate = torch.tensor(encoded[i].candidates[j], device=logits.device)
                     first = len(encoded[i].context) - 1 - start
                     at = logits[first : first + len(candidate)]
-                    picked = at.gather(1, candidate[:, None]).double().sum()
-                    logprobs[i][j] = float(picked)
+                    logprobs[i][j] = float(at.gather(1, candidate[:, None]).double().sum())
+                    if math.isnan(logprobs[i][j]):
+                        raise ScrupleError(
+                            f"{requests[i].key}: the checkpoint gives no probabilities (NaN): its "
+                            "weights are damaged, or `compute.dtype` is too narrow for them; try "
+                            "bfloat16 or float32."
+                        )
                     waiting[i] -= 1
                     done += waiting[i] == 0
                 progress(done)
@@ -225,7 +241,6 @@ class TransformersEngine:
         output = self._model.generate(
             input_ids=ids.to(self._device),
             attention_mask=mask.to(self._device),
-            # a configuration of its own: a checkpoint's may carry penalties and the like
             generation_config=GenerationConfig(
                 max_new_tokens=decoding.max_new_tokens,
                 do_sample=False,
