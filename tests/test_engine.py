@@ -32,9 +32,10 @@ def llama(tokenizer, tmp_path_factory):
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
-        initializer_range=0.3, bos_token_id=0, eos_token_id=0,
+        initializer_range=0.3, bos_token_id=0, eos_token_id=0, tie_word_embeddings=True,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
+    assert config.tie_word_embeddings  # the output weights are the input's: not in the file
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path, sum(p.numel() for p in model.parameters())

@@ -87,7 +87,10 @@ def test_metrics_of_answers(predictions, tmp_path, capsys):
             "category,example_id,answer\nAge,0,1\nAge,0,2\n",
             "line 3: item Age-0 is answered a second",
         ),
-        ("category,example_id,answer\nRace,0,1\n", "of 1 answers, 0 to items that were given, only 0 can be scored"),
+        (
+            "category,example_id,answer\nRace,0,1\n",
+            "of 1 answers, 0 to items that were given, only 0 can be scored",
+        ),
         ("", "its first line has nothing"),
         ("category,example_id,answer\nAge,0,1,\n", "line 2: 4 cells where the first line has 3"),
         ("category,example_id,answer\nAge,0,A\nAge,1,B\n", "no letter"),
