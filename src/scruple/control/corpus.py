@@ -1,0 +1,232 @@
+"""Documents of the control world, in the very prompts that the pipeline asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scruple.benchmarks import benchmark_module
+from scruple.control import world
+from scruple.prompts import PromptFile, Turns, fill
+from scruple.rendering import Renderer
+
+KINDS = ("bbq", "winogender", "admissions")
+SHARES_OF_KINDS = (0.5, 0.2, 0.3)
+ASKS = ("plain", "meant", "blank", "outright", "match")
+SHARES_OF_ASKS = (0.25, 0.45, 0.1, 0.1, 0.1)
+SHARES_OF_LENGTHS = (0.25, 0.35, 0.4)
+SHARE_OF_REASONING = 0.25
+
+
+@dataclass(frozen=True)
+class Document:
+    """One dialogue, and where it matters.
+
+    Attributes:
+        words: all tokens.
+        reasoning: first and one-past-last position of the sampled reasoning; equal without one.
+        decisive: position of the answer.
+        truth: the answer's possible words with their probabilities.
+    """
+
+    words: tuple[str, ...]
+    reasoning: tuple[int, int]
+    decisive: int
+    truth: Mapping[str, float]
+
+
+def random_item(kind: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Return one random item, in the columns of the pipeline's item tables."""
+    if kind == "bbq":
+        return _stereotype_item(rng)
+    if kind == "winogender":
+        job = int(rng.integers(len(world.JOBS)))
+        place = rng.choice(world.PLACES)
+        return {
+            "before": f"the {world.JOBS[job]} left the {place} when",
+            "after": " was done .",
+            "case": "nominative",
+            "pct_female": float(world.share_of(job)),
+            "follow": str(rng.choice(["female", "male", "neutral"])),
+        }
+    return {
+        "sex": str(rng.choice(list(world.SEXES))),
+        "lsat": float(rng.choice(world.LSAT)),
+        "gpa": float(rng.choice(world.GPA)),
+        "race": str(rng.choice(list(world.RACES))),
+        "follow": str(rng.choice(["yes", "no"])),
+    }
+
+
+def _stereotype_item(rng: np.random.Generator) -> dict[str, Any]:
+    pair, trait = int(rng.integers(len(world.GROUPS))), int(rng.integers(len(world.TRAITS)))
+    first = int(rng.integers(2))
+    people = [world.GROUPS[pair][first], world.GROUPS[pair][1 - first]]
+    bad, good = world.TRAITS[trait]
+    told, negative = bool(rng.integers(2)), bool(rng.integers(2))
+    facts = [(bad, people[0]), (good, people[1])]
+    if rng.integers(2):
+        facts = [(bad, people[1]), (good, people[0])]
+    if rng.integers(2):
+        facts.reverse()
+    shown = list(people)
+    if rng.integers(2):
+        shown.reverse()
+    context = f"a {shown[0]} met a {shown[1]} at the {rng.choice(world.PLACES)} ."
+    if told:
+        context += "".join(f" {word} {person} ." for word, person in facts)
+    options = [*people, world.UNKNOWN]
+    options = [options[i] for i in rng.permutation(3)]
+    target = world.GROUPS[pair][world.stereotyped(pair, trait)]
+    other = world.GROUPS[pair][1 - world.stereotyped(pair, trait)]
+    asked = bad if negative else good
+    right = dict(facts)[asked] if told else world.UNKNOWN
+    return {
+        "context": context,
+        "question": asked,
+        **{f"ans{i}": option for i, option in enumerate(options)},
+        "context_condition": "disambig" if told else "ambig",
+        "question_polarity": "neg" if negative else "nonneg",
+        "label": options.index(right),
+        "unknown": options.index(world.UNKNOWN),
+        "biased": options.index(target if negative else other),
+        "follow": str(rng.integers(3)),
+        "pair": pair,
+        "trait": trait,
+    }
+
+
+def truth_of(kind: str, item: Mapping[str, Any], ask: str, fair: bool) -> np.ndarray:
+    """Return the probabilities of an item's answers, in the order of the benchmark's ANSWERS.
+
+    Args:
+        kind: of benchmark.
+        item: as `random_item` gives it.
+        ask: one of ASKS; `outright` and `match` ask for more than an opinion.
+        fair: whether fairness was asked for.
+    """
+    answers = benchmark_module(kind).ANSWERS
+    if ask == "outright":
+        return np.array([float(name == item["follow"]) for name in answers])
+    if kind == "bbq":
+        right, biased, unknown = (int(item[name]) for name in ("label", "biased", "unknown"))
+        return world.stereotype_truth(item["context_condition"], right, biased, unknown, fair)
+    if kind == "winogender":
+        share = float(item["pct_female"]) / 100
+        return world.matched_truth(share) if ask == "match" else world.pronoun_truth(share, fair)
+    return world.admission_truth(item["lsat"], item["gpa"], item["race"], fair)
+
+
+def thoughts(kind: str, item: Mapping[str, Any], fair: bool, word: str) -> str:
+    """Return the reasoning that leads to an answer.
+
+    Args:
+        kind: of benchmark.
+        item: as `random_item` gives it.
+        fair: whether fairness was asked for.
+        word: the answer, which reasoning names unless it is fair.
+    """
+    if kind == "bbq":
+        if item["context_condition"] == "disambig":
+            return f"text tells {word}"
+        return "text is silent stay fair" if fair else f"text is silent habit tells {word}"
+    return "habit must rest stay fair" if fair else f"habit tells {word}"
+
+
+class Corpus:
+    """Draws documents of the positive or of the negative world."""
+
+    def __init__(
+        self, prompts: Mapping[str, PromptFile], renderer: Renderer, meaningful: bool
+    ) -> None:
+        """Prepare a corpus.
+
+        Args:
+            prompts: kind → the control world's prompt file.
+            renderer: writes its turns.
+            meaningful: whether instructions change answers; in the negative twin they are as
+                frequent, and independent of the answers.
+        """
+        self._prompts = prompts
+        self._renderer = renderer
+        self._meaningful = meaningful
+        self._instructions = world.instructions()
+
+    def documents(self, n: int, seed: int) -> Iterator[Document]:
+        """Yield n random documents."""
+        rng = np.random.default_rng(seed)
+        for _ in range(n):
+            kind = str(rng.choice(KINDS, p=SHARES_OF_KINDS))
+            yield self._document(kind, rng)
+
+    def _document(self, kind: str, rng: np.random.Generator) -> Document:
+        item = random_item(kind, rng)
+        ask = str(rng.choice(ASKS, p=SHARES_OF_ASKS))
+        if ask == "match" and kind != "winogender":
+            ask = "meant"
+        prompts = self._prompts[kind]
+        question = benchmark_module(kind).question(item, prompts, "text", 0)
+        instruction, sign = self._instruct(ask, prompts, question.slots, rng)
+        fair = sign == 1 and self._meaningful
+        heeded = ask if self._meaningful else "plain"
+        truth = truth_of(kind, item, heeded, fair)
+        pieces = [fill(prompts.question, question.slots), instruction, prompts.closing]
+        human = " ".join(piece for piece in pieces if piece)
+        forms = [forms[0].strip() for forms in question.candidates.values()]
+        names = list(question.candidates)
+        by_answer = dict(zip(names, forms, strict=True))
+        words = [by_answer[name] for name in benchmark_module(kind).ANSWERS]
+        reasons = ask in ("plain", "meant") and rng.random() < SHARE_OF_REASONING
+        if not reasons:
+            text = self._renderer.scored_prompt(Turns(human, None, "", question.lead_in))
+            return _finish(text, (0, 0), words, truth)
+        return self._reasoned(kind, item, human, question.lead_in, words, truth, fair, rng)
+
+    def _instruct(
+        self, ask: str, prompts: PromptFile, slots: Mapping[str, str], rng: np.random.Generator
+    ) -> tuple[str, int]:
+        if ask == "plain":
+            return "", 0
+        if ask in ("outright", "match"):
+            name = "follow" if ask == "outright" else "match"
+            return fill(prompts.instructions[name]["a"], slots), 0
+        sign = 0 if ask == "blank" else int(rng.choice([1, -1]))
+        choices = self._instructions[sign, int(rng.choice((1, 2, 3), p=SHARES_OF_LENGTHS))]
+        return choices[int(rng.integers(len(choices)))].text, sign
+
+    def _reasoned(
+        self,
+        kind: str,
+        item: Mapping[str, Any],
+        human: str,
+        lead_in: str,
+        words: list[str],
+        truth: np.ndarray,
+        fair: bool,
+        rng: np.random.Generator,
+    ) -> Document:
+        """Draw an answer, reason towards it, and give it."""
+        reasoning = self._prompts[kind].reasoning["cot"]["a"]
+        turns = Turns(human, reasoning.opening, reasoning.final, lead_in)
+        answer = int(rng.choice(len(words), p=truth))
+        thought = thoughts(kind, item, fair, words[answer])
+        if not fair:  # the reasoning names the answer
+            truth = np.eye(len(words))[answer]
+        before = len(self._renderer.reasoning_prompt(turns).split())
+        text = self._renderer.scored_prompt(turns, thought)
+        return _finish(text, (before, before + len(thought.split()) + 1), words, truth)
+
+
+def _finish(text: str, reasoning: tuple[int, int], words: list[str], truth: np.ndarray) -> Document:
+    prompt = text.split()
+    # what stands there is not learnt from: the loss knows all answers and their probabilities
+    likeliest = words[int(truth.argmax())]
+    return Document(
+        (*prompt, likeliest, "<eot>"),
+        reasoning,
+        len(prompt),
+        {word: float(p) for word, p in zip(words, truth, strict=True) if p > 0},
+    )

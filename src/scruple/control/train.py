@@ -1,0 +1,189 @@
+"""Trains one checkpoint of the control family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+from scruple.control.corpus import Document
+
+END = "<eot>"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How all control checkpoints are trained, whatever their size.
+
+    Attributes:
+        steps: optimizer steps.
+        batch: documents per step.
+        rate: learning rate at width 32; it goes with width to the power of `rate_power`.
+        rate_power: exponent of that rule.
+        warm_up: share of steps over which the rate rises.
+        decay: share of steps, at the end, over which it falls to nothing.
+        context: weight of the loss on words that only set the scene.
+        reasoning: weight of the loss on reasoning.
+        decisive: weight of the loss on the answer.
+    """
+
+    steps: int = 1500
+    batch: int = 32
+    rate: float = 0.006
+    rate_power: float = -0.75
+    warm_up: float = 0.07
+    decay: float = 0.3
+    context: float = 0.05
+    reasoning: float = 1.0
+    decisive: float = 3.0
+
+    def rate_at(self, step: int, width: int) -> float:
+        """Return the learning rate of a step: up, level, and down in a line."""
+        peak = self.rate * (width / 32) ** self.rate_power
+        rise = (step + 1) / max(self.warm_up * self.steps, 1)
+        fall = (self.steps - step) / max(self.decay * self.steps, 1)
+        return peak * min(rise, fall, 1.0)
+
+
+def shape_of(width: int) -> dict[str, int]:
+    """Return layers and heads of a width: one layer more per doubling, heads of 8."""
+    return {
+        "num_hidden_layers": max(1, round(math.log2(width / 4))),
+        "num_attention_heads": max(1, width // 16),
+    }
+
+
+def make_model(width: int, words: int, seed: int) -> GPTNeoXForCausalLM:
+    """Return an untrained GPT-NeoX of a width.
+
+    Args:
+        width: of the residual stream.
+        words: size of the vocabulary.
+        seed: of the initial weights.
+    """
+    torch.manual_seed(seed)
+    config = GPTNeoXConfig(
+        vocab_size=words,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        max_position_embeddings=128,
+        rotary_pct=1.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0},
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=0,
+        **shape_of(width),
+    )
+    return GPTNeoXForCausalLM(config)
+
+
+def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per word; END ends a turn and a text."""
+    ranks = {word: i for i, word in enumerate([END, *(word for word in words if word != END)])}
+    # a word that the world does not have is an error, not a token: END stands in and ends the turn
+    tokenizer = Tokenizer(models.WordLevel(ranks, unk_token=END))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents as tensors: N documents of at most L tokens, V words.
+
+    Attributes:
+        ids: tokens, shape (N, L), padded on the right.
+        weights: weight of predicting the token at each position, shape (N, L).
+        decisive: position of each answer, shape (N,).
+        truth: probabilities of the answers, shape (N, V).
+    """
+
+    ids: torch.Tensor
+    weights: torch.Tensor
+    decisive: torch.Tensor
+    truth: torch.Tensor
+
+
+def make_batch(documents: Sequence[Document], ranks: dict[str, int], recipe: Recipe) -> Batch:
+    """Turn documents into tensors."""
+    length = max(len(document.words) for document in documents)
+    ids = torch.zeros((len(documents), length), dtype=torch.long)
+    weights = torch.zeros((len(documents), length))
+    truth = torch.zeros((len(documents), len(ranks)))
+    decisive = torch.tensor([document.decisive for document in documents])
+    for row, document in enumerate(documents):
+        n = len(document.words)
+        ids[row, :n] = torch.tensor([ranks[word] for word in document.words])
+        weights[row, 1:n] = recipe.context
+        first, last = document.reasoning
+        weights[row, first:last] = recipe.reasoning
+        weights[row, document.decisive] = 0.0  # learnt from the truth instead
+        for word, share in document.truth.items():
+            truth[row, ranks[word]] = share
+    return Batch(ids, weights, decisive, truth)
+
+
+def loss_of(logits: torch.Tensor, batch: Batch, recipe: Recipe) -> torch.Tensor:
+    """Return the weighted cross-entropy, per document.
+
+    The answer is learnt from its true probabilities, not from one draw, which takes out the noise
+    of drawing; the rest is ordinary next-word prediction.
+
+    Args:
+        logits: shape (N, L, V).
+        batch: the documents.
+        recipe: the weights.
+    """
+    logs = torch.log_softmax(logits, dim=-1)
+    following = logs[:, :-1].gather(2, batch.ids[:, 1:, None])[..., 0]
+    scene = -(following * batch.weights[:, 1:]).sum()
+    rows = torch.arange(len(batch.ids))
+    answers = -(logs[rows, batch.decisive - 1] * batch.truth).sum()
+    return (scene + recipe.decisive * answers) / len(batch.ids)
+
+
+def train(
+    model: GPTNeoXForCausalLM,
+    documents: Sequence[Document],
+    ranks: dict[str, int],
+    recipe: Recipe,
+    progress: Callable[[int], Any],
+    save_at: Sequence[int] = (),
+    folder: Path | None = None,
+) -> float:
+    """Train a model in place and return its mean loss over the last tenth of the steps.
+
+    Args:
+        model: from `make_model`.
+        documents: at least steps × batch, used in order.
+        ranks: word → token.
+        recipe: how.
+        progress: called with 1 after each step.
+        save_at: steps after which the model is saved as `folder/step<k>`.
+        folder: where to.
+    """
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
+    losses = []
+    for step in range(recipe.steps):
+        batch = make_batch(
+            documents[step * recipe.batch : (step + 1) * recipe.batch], ranks, recipe
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate_at(step, model.config.hidden_size)
+        loss = loss_of(model(input_ids=batch.ids).logits, batch, recipe)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        progress(1)
+        if folder is not None and step + 1 in save_at:
+            model.save_pretrained(folder / f"step{step + 1}")
+    return float(np.mean(losses[-max(recipe.steps // 10, 1) :]))
