@@ -97,3 +97,21 @@ def test_names_stay_names_whatever_they_look_like(metrics, tmp_path):
     read = read_metrics(tmp_path / "m.csv")
     figure = drawn(read, kinds={"007": "bbq"}, scoring={"NA": "text"})
     assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]) == 2
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_the_legend_stays_inside_the_figure(metrics, panels):
+    every = [name for name in CONDITIONS if name != "q+follow"]
+    rows = pd.concat(
+        metrics[metrics["condition"] == "q"].assign(condition=name, benchmark=f"b{panel}", family="smollm2")
+        for name in every for panel in range(panels)
+    )  # fmt: skip
+    kinds = {f"b{panel}": "bbq" for panel in range(panels)}
+    figure = drawn(
+        rows.assign(wording=""), kinds=kinds, conditions=every, scoring={"smollm2": "text"}
+    )
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= figure.bbox.x1

@@ -22,6 +22,8 @@ PANELS = {
 """Per kind of benchmark: the metric drawn, and how the axis is called."""
 
 _FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
+_LEGEND_COLUMNS = {1: 3, 2: 5, 3: 6}
+"""Entries in a row of the legend that fit a figure of so many panels side by side."""
 _SPREAD = 0.6
 """Share of the mean distance between sizes over which the points of one size are spread."""
 
@@ -66,7 +68,8 @@ def draw_scaling(
     handles = [_handle(name, conditions) for name in conditions if name in drawn]
     handles += [_family_handle(i, line) for i, line in enumerate(lines)]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 7), frameon=False,
+        handles=handles, loc="outside lower center", frameon=False,
+        ncols=min(len(handles), _LEGEND_COLUMNS[columns]),
         title="bars: 95 % intervals over items", title_fontsize=6,
     )  # fmt: skip
     return figure
