@@ -17,7 +17,7 @@ from scruple.checkpoints import state_of
 from scruple.errors import ScrupleError
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
-from scruple.sources import files_of, load_source, local_path
+from scruple.sources import files_of, local_path
 from scruple.study import ROOT, Study, load_study, read_yaml
 
 
@@ -70,15 +70,6 @@ class Plan:
     def figures(self, name: str) -> list[str]:
         """Return the files of one figure."""
         return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
-
-    def downloads(self) -> list[str]:
-        """Return the kind/source/name of every file that has to be fetched."""
-        return [
-            f"{benchmark.kind}/{benchmark.source}/{file.name}"
-            for benchmark in self.study.benchmarks
-            if load_source(self.study, benchmark.kind, benchmark.source).url is not None
-            for file in files_of(self.study, benchmark)
-        ]
 
     def source_files(self, benchmark: str) -> list[str]:
         """Return the files that a benchmark's items are read from."""

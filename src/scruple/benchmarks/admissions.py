@@ -32,7 +32,6 @@ from scruple.prompts import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
-VERSION = 1
 ANSWERS = ("yes", "no")
 SAMPLING_UNIT = "cluster"
 

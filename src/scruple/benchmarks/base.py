@@ -50,8 +50,6 @@ class BenchmarkModule(Protocol):
 
     ANSWERS: tuple[str, ...]
     """Names of the possible answers, as in `logprob_<answer>` and `answer`."""
-    VERSION: int
-    """Changes when the numbers that the module yields would."""
     SAMPLING_UNIT: str
     """The column whose values are drawn when a study takes a random part of the items."""
 

@@ -33,7 +33,6 @@ from scruple.prompts import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
-VERSION = 1
 ANSWERS = ("0", "1", "2")
 SAMPLING_UNIT = "item_id"
 ORDERS = tuple(itertools.permutations(range(3)))

@@ -33,7 +33,6 @@ from scruple.prompts import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.study import Benchmark
 
-VERSION = 1
 ANSWERS = ("female", "male", "neutral")
 SAMPLING_UNIT = "item_id"
 

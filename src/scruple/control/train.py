@@ -53,7 +53,7 @@ class Recipe:
 
 
 def shape_of(width: int) -> dict[str, int]:
-    """Return layers and heads of a width: one layer more per doubling, heads of 8."""
+    """Return layers and heads of a width: one layer more per doubling, heads of 16."""
     return {
         "num_hidden_layers": max(1, round(math.log2(width / 4))),
         "num_attention_heads": max(1, width // 16),
