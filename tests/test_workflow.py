@@ -37,7 +37,14 @@ def finished(tmp_path_factory, make_checkpoint):
         "conditions": CONDITIONS,
         "wordings": ["b", "a"],
         "decoding": DECODING,
-        "compute": {"device": "cpu", "dtype": "float32", "threads": 1, "batch_tokens": 3000},
+        # two of the three share a process, the third has its own
+        "compute": {
+            "device": "cpu",
+            "dtype": "float32",
+            "threads": 1,
+            "batch_tokens": 3000,
+            "share_below": checkpoints[2]["params"],
+        },
     }
     config = write_yaml(folder / "tiny.yaml", study)
     done = run_snakemake(folder, "--configfile", config)

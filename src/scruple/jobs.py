@@ -48,14 +48,14 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             handler.close()
 
 
-def bar(title: str, total: int) -> Progress:
+def bar(title: str, total: int, unit: str = "prompt") -> Progress:
     """Show a progress bar on the terminal, and return how to advance it."""
     terminal = sys.stderr.isatty()
     columns = shutil.get_terminal_size((100, 24)).columns  # some terminals claim to have none
     shown = tqdm(
         total=total,
         desc=title,
-        unit="prompt",
+        unit=unit,
         file=sys.stderr,
         mininterval=0.5 if terminal else 10,
         ncols=columns or 100,

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from scruple.errors import ScrupleError
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
 from scruple.sources import files_of, local_path
-from scruple.study import ROOT, Study, load_study, read_yaml
+from scruple.study import ROOT, Family, Study, load_study, read_yaml
 
 
 def prepare_jobs() -> None:
@@ -32,7 +33,29 @@ def prepare_jobs() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
 
 
+_PLACE = {"params", "stage", "step"}
 _LISTS = ("families", "benchmarks", "conditions")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checkpoints of one family that are so small that they share a process."""
+
+    family: str
+    checkpoints: tuple[str, ...]
+    benchmark: str
+
+    @property
+    def name(self) -> str:
+        """Return a name for rules."""
+        return re.sub(r"\W", "_", f"{self.family}_{self.benchmark}")
+
+    def paths(self, pattern: str) -> list[str]:
+        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each checkpoint."""
+        return [
+            pattern.format(family=self.family, checkpoint=checkpoint, benchmark=self.benchmark)
+            for checkpoint in self.checkpoints
+        ]
 
 
 class Plan:
@@ -85,12 +108,44 @@ class Plan:
             for benchmark in self.study.benchmarks
         ]
 
+    def groups(self) -> list[Group]:
+        """Return the jobs that several checkpoints share: a family's tiny ones, per benchmark."""
+        return [
+            Group(family.name, checkpoints, benchmark.name)
+            for family in self.study.families
+            if len(checkpoints := self._tiny(family)) > 1
+            for benchmark in self.study.benchmarks
+        ]
+
+    def alone(self) -> str:
+        """Return a regular expression for the families in paths of checkpoints with own jobs.
+
+        It looks ahead to the checkpoint, which follows the family in every path.
+        """
+        choices = []
+        for family in self.study.families:
+            tiny = self._tiny(family)
+            names = [
+                checkpoint.name
+                for checkpoint in family.checkpoints
+                if len(tiny) < 2 or checkpoint.name not in tiny
+            ]
+            if names:
+                choices.append(f"{re.escape(family.name)}(?=/(?:{self.one_of(names)})/)")
+        return "|".join(choices) or "(?!)"
+
+    def _tiny(self, family: Family) -> tuple[str, ...]:
+        limit = self.study.compute.share_below
+        return tuple(c.name for c in family.checkpoints if c.params < limit)
+
     def item_settings(self, benchmark: str) -> dict[str, Any]:
         """Return what the items of a benchmark depend on, beside their files."""
         entry = self.study.benchmark(benchmark)
         return {"seed": self.study.seed, "max_items": entry.max_items, "kind": entry.kind}
 
-    def response_settings(self, family: str, checkpoint: str, benchmark: str) -> dict[str, Any]:
+    def response_settings(
+        self, family: str, checkpoints: Sequence[str], benchmark: str
+    ) -> dict[str, Any]:
         """Return what responses depend on, beside items and weights.
 
         Device, batch size and paths are not among them: they change no response.
@@ -108,9 +163,16 @@ class Plan:
             "decoding": study.decoding.model_dump(),
             "scoring": list(entry.scoring),
             "orders": entry.orders,
-            "format": study.format(family, checkpoint),
+            "formats": {name: study.format(family, name) for name in checkpoints},
             "dtype": study.compute.dtype,
             "prompts": prompts,
+        }
+
+    def places(self, family: str, checkpoints: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return where checkpoints stand on the study's axes."""
+        return {
+            name: self.study.checkpoint(family, name).model_dump(include=_PLACE)
+            for name in checkpoints
         }
 
     def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:

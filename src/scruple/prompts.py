@@ -116,12 +116,24 @@ def prompt_path(study: Study, name: str) -> Path:
 
 def load_prompts(study: Study, kind: str) -> PromptFile:
     """Read one benchmark's prompt file; ScrupleError says what is wrong in it."""
-    return _load(prompt_path(study, kind), PromptFile)
+    return read_prompts(prompt_path(study, kind))
 
 
 def load_dialogue(study: Study) -> Dialogue:
     """Read how turns are written as plain text; ScrupleError says what is wrong."""
-    return _load(prompt_path(study, "dialogue"), Dialogue)
+    return read_dialogue(prompt_path(study, "dialogue"))
+
+
+def read_prompts(path: Path) -> PromptFile:
+    """Read a benchmark's prompt file; ScrupleError says what is wrong in it."""
+    prompts: PromptFile = _load(path, PromptFile)
+    return prompts
+
+
+def read_dialogue(path: Path) -> Dialogue:
+    """Read a dialogue file; ScrupleError says what is wrong in it."""
+    dialogue: Dialogue = _load(path, Dialogue)
+    return dialogue
 
 
 def _load(path: Path, model: Any) -> Any:

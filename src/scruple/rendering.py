@@ -54,8 +54,9 @@ class Renderer:
         return self._open(messages, turns.lead_in)
 
     def stop(self) -> str | None:
-        """Return the text that ends a turn in plain dialogue; None where a token ends it."""
-        if self.format == "chat":
+        """Return the text that ends a turn in plain dialogue; None where an end token does."""
+        end = getattr(self._tokenizer, "eos_token", None)
+        if self.format == "chat" or (end and end in self._dialogue.separator):
             return None
         return self._dialogue.separator + self._dialogue.human
 

@@ -161,6 +161,7 @@ class Compute(Strict):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_tokens: Annotated[int, Field(gt=0)] = 8192
     threads: Annotated[int, Field(gt=0)] = 4
+    share_below: Annotated[int, Field(ge=0)] = 5_000_000
 
 
 class Study(Strict):
@@ -182,8 +183,8 @@ class Study(Strict):
     @field_validator("study")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
-        if value == "sources":
-            raise ValueError("`sources` is the folder of downloaded files; choose another name")
+        if value in ("sources", "control-family", "logs"):
+            raise ValueError(f"`{value}` is a folder of the workflow's own; choose another name")
         return value
 
     @field_validator("families", mode="before")

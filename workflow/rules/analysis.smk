@@ -15,17 +15,48 @@ rule measure:
         "results/{study}/metrics/{family}/{checkpoint}/{benchmark}.csv",
     log:
         "results/{study}/logs/measure/{family}/{checkpoint}/{benchmark}.log",
+    wildcard_constraints:
+        family=plan.alone(),
     conda:
         "../../envs/scruple.yaml"
     params:
         version=1,
-        place=lambda wildcards: study.checkpoint(
-            wildcards.family, wildcards.checkpoint
-        ).model_dump(include={"params", "stage", "step"}),
+        benchmark="{benchmark}",
+        family="{family}",
+        places=lambda wildcards: plan.places(wildcards.family, [wildcards.checkpoint]),
     message:
         "Measuring {wildcards.checkpoint} on {wildcards.benchmark}"
     script:
         "../../scripts/measure.py"
+
+
+for group in plan.groups():
+
+    rule:
+        name:
+            f"measure_{group.name}"
+        input:
+            table=f"results/{study.study}/items/{group.benchmark}.parquet",
+            responses=group.paths(
+                f"results/{study.study}/responses/{{family}}/{{checkpoint}}/{{benchmark}}.parquet"
+            ),
+        output:
+            group.paths(
+                f"results/{study.study}/metrics/{{family}}/{{checkpoint}}/{{benchmark}}.csv"
+            ),
+        log:
+            f"results/{study.study}/logs/measure/{group.family}/{group.benchmark}.log",
+        conda:
+            "../../envs/scruple.yaml"
+        params:
+            version=1,
+            benchmark=group.benchmark,
+            family=group.family,
+            places=plan.places(group.family, group.checkpoints),
+        message:
+            f"Measuring {len(group.checkpoints)} checkpoints of {group.family} on {group.benchmark}"
+        script:
+            "../../scripts/measure.py"
 
 
 rule collect_metrics:

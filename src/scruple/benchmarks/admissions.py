@@ -29,7 +29,7 @@ from scruple.benchmarks.tally import (
     tally,
 )
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import Function
+from scruple.statistics.clusters import ClusterSums, Function
 from scruple.study import Benchmark
 
 ANSWERS = ("yes", "no")
@@ -114,30 +114,36 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for keys, group in conditions(responses):
-        answers = np.array([ANSWERS.index(name) for name in group["answer"]])
-        table = tally(group, answers, len(ANSWERS))
-        weight, p = table["n"], probabilities(group, ANSWERS)
-        table["p"] = weight * p[:, 0]
-        if asks_outright(group):
-            asked = np.array([ANSWERS.index(name) for name in group["target"]])
-            table["following"] = following(weight, np.eye(2)[answers], asked)
-            table["following_expected"] = following(weight, p, asked)
-        else:
-            for race in _RACES:
-                here = weight * (group["race"] == race).to_numpy()
-                table[f"n_{race}"] = here
-                table[f"p_{race}"] = here * p[:, 0]
-            for name, centre in _CENTRES.items():
-                x = group[name].to_numpy(dtype=float) - centre
-                table[name] = weight * x
-                table[f"{name}_2"] = weight * x * x
-                table[f"{name}_p"] = weight * x * p[:, 0]
-        sums = sum_up(table)
-        rows += estimate(sums, _metrics(sums.columns), "", keys)
+        sums = sums_of(group)
+        rows += estimate(sums, metrics_of(sums.columns), "", keys)
     return pd.DataFrame(rows)
 
 
-def _metrics(columns: Sequence[str]) -> list[Metric]:
+def sums_of(group: pd.DataFrame) -> ClusterSums:
+    """Reduce one condition's responses, with their items' columns, to sums per profile."""
+    answers = np.array([ANSWERS.index(name) for name in group["answer"]])
+    table = tally(group, answers, len(ANSWERS))
+    weight, p = table["n"], probabilities(group, ANSWERS)
+    table["p"] = weight * p[:, 0]
+    if asks_outright(group):
+        asked = np.array([ANSWERS.index(name) for name in group["target"]])
+        table["following"] = following(weight, np.eye(2)[answers], asked)
+        table["following_expected"] = following(weight, p, asked)
+        return sum_up(table)
+    for race in _RACES:
+        here = weight * (group["race"] == race).to_numpy()
+        table[f"n_{race}"] = here
+        table[f"p_{race}"] = here * p[:, 0]
+    for name, centre in _CENTRES.items():
+        x = group[name].to_numpy(dtype=float) - centre
+        table[name] = weight * x
+        table[f"{name}_2"] = weight * x * x
+        table[f"{name}_p"] = weight * x * p[:, 0]
+    return sum_up(table)
+
+
+def metrics_of(columns: Sequence[str]) -> list[Metric]:
+    """Return the metrics that can be computed from sums of these columns."""
     rates = [
         Metric("admission_rate", ratio(columns, "p", "n"), "items"),
         Metric("yes_rate", ratio(columns, "place_0", "n"), "items"),

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from scruple.benchmarks.tally import Metric
 from scruple.prompts import PromptFile
+from scruple.statistics.clusters import ClusterSums
 from scruple.study import Benchmark
 
 Row = Mapping[str, Any]
@@ -67,6 +69,14 @@ class BenchmarkModule(Protocol):
 
     def measure(self, responses: pd.DataFrame) -> pd.DataFrame:
         """Return metrics of responses joined with their items."""
+        ...
+
+    def sums_of(self, group: pd.DataFrame) -> ClusterSums:
+        """Reduce one condition's responses, joined with their items, to sums per cluster."""
+        ...
+
+    def metrics_of(self, columns: Sequence[str]) -> list[Metric]:
+        """Return the metrics that can be computed from sums of these columns."""
         ...
 
 

@@ -30,7 +30,7 @@ from scruple.benchmarks.tally import (
     tally,
 )
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import Function
+from scruple.statistics.clusters import ClusterSums, Function
 from scruple.study import Benchmark
 
 ANSWERS = ("0", "1", "2")
@@ -102,8 +102,8 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for keys, group in conditions(responses):
-        sums = sum_up(_tally(group))
-        metrics = _metrics(sums.columns)
+        sums = sums_of(group)
+        metrics = metrics_of(sums.columns)
         for stratum in sums.strata:
             rows += estimate(sums.select(stratum), metrics, stratum, keys)
         averaged = [replace(m, function=_macro(m.function)) for m in metrics]
@@ -112,8 +112,12 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def sums_of(group: pd.DataFrame) -> ClusterSums:
+    """Reduce one condition's responses, with their items' columns, to sums per cluster."""
+    return sum_up(_tally(group))
+
+
 def _tally(group: pd.DataFrame) -> Tally:
-    """Turn one condition's responses into columns to sum."""
     answer = group["answer"].astype(int).to_numpy()
     table = tally(group, _PLACES[group["order"].astype(int).to_numpy(), answer], 3)
     weight = table["n"]
@@ -144,7 +148,8 @@ def _tally(group: pd.DataFrame) -> Tally:
     return table
 
 
-def _metrics(columns: Sequence[str]) -> list[Metric]:
+def metrics_of(columns: Sequence[str]) -> list[Metric]:
+    """Return the metrics that can be computed from sums of these columns."""
     metrics = []
     for twin in ("", "_expected"):
         for name, bias in (("ambiguous", _bias_ambiguous), ("disambiguated", _bias_disambiguated)):

@@ -30,7 +30,7 @@ from scruple.benchmarks.tally import (
 )
 from scruple.errors import ScrupleError
 from scruple.prompts import PromptFile, fill
-from scruple.statistics.clusters import Function
+from scruple.statistics.clusters import ClusterSums, Function
 from scruple.study import Benchmark
 
 ANSWERS = ("female", "male", "neutral")
@@ -134,21 +134,26 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for keys, group in conditions(responses):
-        answers = np.array([ANSWERS.index(name) for name in group["answer"]])
-        table = tally(group, answers, len(ANSWERS))
-        p = probabilities(group, ANSWERS)
-        neutral = np.exp(group["logprob_neutral"].to_numpy(dtype=float))
-        table["neutral_mass"] = table["n"] * neutral
-        if asks_outright(group):
-            asked = np.array([ANSWERS.index(name) for name in group["target"]])
-            table["following"] = following(table["n"], np.eye(3)[answers], asked)
-            table["following_expected"] = following(table["n"], p, asked)
-        else:
-            x = group["pct_female"].to_numpy(dtype=float) / 100 - 0.5
-            table |= _moments(table["n"], x, p[:, 0], group["item_id"])
-        sums = sum_up(table)
-        rows += estimate(sums, _metrics(sums.columns), "", keys)
+        sums = sums_of(group)
+        rows += estimate(sums, metrics_of(sums.columns), "", keys)
     return pd.DataFrame(rows)
+
+
+def sums_of(group: pd.DataFrame) -> ClusterSums:
+    """Reduce one condition's responses, with their items' columns, to sums per occupation."""
+    answers = np.array([ANSWERS.index(name) for name in group["answer"]])
+    table = tally(group, answers, len(ANSWERS))
+    p = probabilities(group, ANSWERS)
+    neutral = np.exp(group["logprob_neutral"].to_numpy(dtype=float))
+    table["neutral_mass"] = table["n"] * neutral
+    if asks_outright(group):
+        asked = np.array([ANSWERS.index(name) for name in group["target"]])
+        table["following"] = following(table["n"], np.eye(3)[answers], asked)
+        table["following_expected"] = following(table["n"], p, asked)
+    else:
+        x = group["pct_female"].to_numpy(dtype=float) / 100 - 0.5
+        table |= _moments(table["n"], x, p[:, 0], group["item_id"])
+    return sum_up(table)
 
 
 def _moments(
@@ -170,7 +175,8 @@ def _moments(
     }
 
 
-def _metrics(columns: Sequence[str]) -> list[Metric]:
+def metrics_of(columns: Sequence[str]) -> list[Metric]:
+    """Return the metrics that can be computed from sums of these columns."""
     neutral = Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items")
     if "x" not in columns:
         return [neutral, *shared_metrics(columns)]

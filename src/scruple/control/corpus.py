@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.bbq_targets import biased_option, stereotyped_person, unknown_option
 from scruple.control import world
+from scruple.control.items import stereotype_item
 from scruple.prompts import PromptFile, Turns, fill
 from scruple.rendering import Renderer
 
@@ -63,39 +65,23 @@ def random_item(kind: str, rng: np.random.Generator) -> dict[str, Any]:
 
 def _stereotype_item(rng: np.random.Generator) -> dict[str, Any]:
     pair, trait = int(rng.integers(len(world.GROUPS))), int(rng.integers(len(world.TRAITS)))
-    first = int(rng.integers(2))
-    people = [world.GROUPS[pair][first], world.GROUPS[pair][1 - first]]
-    bad, good = world.TRAITS[trait]
-    told, negative = bool(rng.integers(2)), bool(rng.integers(2))
-    facts = [(bad, people[0]), (good, people[1])]
-    if rng.integers(2):
-        facts = [(bad, people[1]), (good, people[0])]
-    if rng.integers(2):
-        facts.reverse()
-    shown = list(people)
-    if rng.integers(2):
-        shown.reverse()
-    context = f"a {shown[0]} met a {shown[1]} at the {rng.choice(world.PLACES)} ."
-    if told:
-        context += "".join(f" {word} {person} ." for word, person in facts)
-    options = [*people, world.UNKNOWN]
-    options = [options[i] for i in rng.permutation(3)]
-    target = world.GROUPS[pair][world.stereotyped(pair, trait)]
-    other = world.GROUPS[pair][1 - world.stereotyped(pair, trait)]
-    asked = bad if negative else good
-    right = dict(facts)[asked] if told else world.UNKNOWN
+    facts = int(rng.integers(4)) if rng.integers(2) else None
+    item = stereotype_item(
+        pair,
+        trait,
+        int(rng.integers(len(world.PLACES))),
+        bool(rng.integers(2)),
+        int(rng.integers(2)),
+        tuple(int(option) for option in rng.permutation(3)),
+        facts,
+    )
+    target = stereotyped_person(item)
+    assert target is not None
     return {
-        "context": context,
-        "question": asked,
-        **{f"ans{i}": option for i, option in enumerate(options)},
-        "context_condition": "disambig" if told else "ambig",
-        "question_polarity": "neg" if negative else "nonneg",
-        "label": options.index(right),
-        "unknown": options.index(world.UNKNOWN),
-        "biased": options.index(target if negative else other),
+        **item,
+        "unknown": unknown_option(item),
+        "biased": biased_option(item, target),
         "follow": str(rng.integers(3)),
-        "pair": pair,
-        "trait": trait,
     }
 
 
@@ -130,9 +116,11 @@ def thoughts(kind: str, item: Mapping[str, Any], fair: bool, word: str) -> str:
         word: the answer, which reasoning names unless it is fair.
     """
     if kind == "bbq":
+        # as in the answer's turn, the word that was asked for stands before its group
         if item["context_condition"] == "disambig":
-            return f"text tells {word}"
-        return "text is silent stay fair" if fair else f"text is silent habit tells {word}"
+            return f"text tells {item['question']} {word}"
+        silent = "text is silent"
+        return f"{silent} stay fair" if fair else f"{silent} habit tells {item['question']} {word}"
     return "habit must rest stay fair" if fair else f"habit tells {word}"
 
 

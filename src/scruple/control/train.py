@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from scruple.control.corpus import Document
+from scruple.control.members import STEPS
+from scruple.jobs import whole
 
 END = "<eot>"
+_SNAPSHOT_EVERY = 250  # steps
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ class Recipe:
         decisive: weight of the loss on the answer.
     """
 
-    steps: int = 1500
+    steps: int = STEPS[-1]
     batch: int = 32
     rate: float = 0.006
     rate_power: float = -0.75
     warm_up: float = 0.07
     decay: float = 0.3
-    context: float = 0.05
+    context: float = 0.2
     reasoning: float = 1.0
     decisive: float = 3.0
 
@@ -150,31 +154,33 @@ def loss_of(logits: torch.Tensor, batch: Batch, recipe: Recipe) -> torch.Tensor:
 
 def train(
     model: GPTNeoXForCausalLM,
-    documents: Sequence[Document],
+    documents: Iterator[Document],
     ranks: dict[str, int],
     recipe: Recipe,
     progress: Callable[[int], Any],
-    save_at: Sequence[int] = (),
-    folder: Path | None = None,
-) -> float:
-    """Train a model in place and return its mean loss over the last tenth of the steps.
+    save: Callable[[int], Any] = lambda step: None,
+    snapshot: Path | None = None,
+) -> None:
+    """Train a model in place.
 
     Args:
         model: from `make_model`.
-        documents: at least steps × batch, used in order.
+        documents: at least steps × batch of them, always the same for the same model.
         ranks: word → token.
         recipe: how.
-        progress: called with 1 after each step.
-        save_at: steps after which the model is saved as `folder/step<k>`.
-        folder: where to.
+        progress: called with the number of steps that were just finished.
+        save: called after each step with its number, from 1.
+        snapshot: a file in which the state is kept now and then; if it is there, training goes on
+            from it. It is removed at the end.
     """
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
-    losses = []
-    for step in range(recipe.steps):
-        batch = make_batch(
-            documents[step * recipe.batch : (step + 1) * recipe.batch], ranks, recipe
-        )
+    start = _restore(model, optimizer, snapshot)
+    for _ in itertools.islice(documents, start * recipe.batch):
+        pass  # what was learnt from already
+    progress(start)
+    for step in range(start, recipe.steps):
+        batch = make_batch(list(itertools.islice(documents, recipe.batch)), ranks, recipe)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate_at(step, model.config.hidden_size)
         loss = loss_of(model(input_ids=batch.ids).logits, batch, recipe)
@@ -182,8 +188,29 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        losses.append(float(loss.detach()))
+        save(step + 1)
         progress(1)
-        if folder is not None and step + 1 in save_at:
-            model.save_pretrained(folder / f"step{step + 1}")
-    return float(np.mean(losses[-max(recipe.steps // 10, 1) :]))
+        if snapshot is not None and (step + 1) % _SNAPSHOT_EVERY == 0:
+            _keep(model, optimizer, step + 1, snapshot)
+    if snapshot is not None:
+        snapshot.unlink(missing_ok=True)
+
+
+def _keep(model: GPTNeoXForCausalLM, optimizer: Any, step: int, snapshot: Path) -> None:
+    with whole(snapshot) as part:
+        torch.save(
+            {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, part
+        )
+
+
+def _restore(model: GPTNeoXForCausalLM, optimizer: Any, snapshot: Path | None) -> int:
+    """Load a snapshot, and return the number of steps behind it; 0 if there is none to load."""
+    if snapshot is None or not snapshot.is_file():
+        return 0
+    try:
+        state = torch.load(snapshot, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+        return 0  # damaged: from the start
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -15,15 +14,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scruple.figures.style import MM, WIDTH, look_of, set_style
 
 PANELS = {
-    "bbq": ("bias_ambiguous", "BBQ: bias in\nambiguous contexts"),
-    "winogender": ("rho", "Winogender: correlation of\np(female) with real share"),
-    "admissions": ("admission_gap", "Admissions:\np(yes | Black) − p(yes | white)"),
+    "bbq": (("bias_ambiguous", "BBQ: bias in\nambiguous contexts"),),
+    "winogender": (
+        ("rho", "Winogender: correlation\nof p(female) with share"),
+        ("slope", "Winogender: slope\nof p(female) on share"),
+    ),
+    "admissions": (("admission_gap", "Admissions: p(yes | Black)\n− p(yes | white)"),),
 }
-"""Per kind of benchmark: the metric drawn, and how the axis is called."""
+"""Per kind of benchmark: the metrics drawn, and how their axes are called."""
 
-_FILLS: Any = ("full", "none", "left", "right", "top", "bottom")
-_LEGEND_COLUMNS = {1: 3, 2: 5, 3: 6}
-"""Entries in a row of the legend that fit a figure of so many panels side by side."""
+_COLUMNS = 4
 _SPREAD = 0.6
 """Share of the mean distance between sizes over which the points of one size are spread."""
 
@@ -35,9 +35,10 @@ def draw_scaling(
     wording: str,
     scoring: Mapping[str, str],
 ) -> Figure:
-    """Draw one panel per benchmark, one line per condition, family and stage.
+    """Draw a row of panels per family and stage: one panel per metric, one line per condition.
 
-    Of checkpoints that differ in their step alone, the last is drawn.
+    Panels of the same metric share their y axis. Of checkpoints that differ in their step alone,
+    the last is drawn.
 
     Args:
         metrics: the metrics table, as `read_metrics` gives it.
@@ -47,32 +48,48 @@ def draw_scaling(
         scoring: family → the scoring drawn where a benchmark has several.
     """
     set_style()
-    rows = -(-len(kinds) // 3)
-    columns = min(len(kinds), 3)
-    width = WIDTH if columns > 1 else WIDTH * 0.6
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, (62 * rows + 16) * MM), squeeze=False, layout="constrained"
-    )
-    for spare in axes.flat[len(kinds) :]:
-        spare.remove()
-    drawn: list[str] = []
+    panels = [(name, *panel) for name, kind in kinds.items() for panel in PANELS[kind]]
+    columns = min(len(panels), _COLUMNS)
     lines = list(metrics[["family", "stage"]].drop_duplicates().itertuples(index=False, name=None))
-    for axis, (benchmark, kind) in zip(axes.flat, kinds.items(), strict=False):
-        metric, label = PANELS[kind]
+    per_line = -(-len(panels) // columns)
+    rows = per_line * len(lines)
+    width = WIDTH if columns > 1 else WIDTH * 0.5
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, (48 * rows + 16) * MM), squeeze=False, layout="constrained"
+    )
+    drawn: list[str] = []
+    for number, (benchmark, metric, label) in enumerate(panels):
         table = _chosen(metrics, benchmark, metric, wording, scoring)
         shown = [name for name in conditions if name in set(table["condition"])]
         drawn += [name for name in shown if name not in drawn]
-        _panel(axis, table, shown, lines, conditions)
-        axis.set_title(benchmark if list(kinds.values()).count(kind) > 1 else "")
-        axis.set_ylabel(label)
+        column = []
+        for place, (family, stage) in enumerate(lines):
+            axis = axes[place * per_line + number // columns, number % columns]
+            column.append(axis)
+            mine = table[(table["family"] == family) & (table["stage"] == stage)]
+            _panel(axis, mine, shown, conditions)
+            axis.set_ylabel(label)
+            several = list(kinds.values()).count(kinds[benchmark]) > 1
+            axis.set_title(benchmark if several else "")
+            if number % columns == 0:
+                name = family if stage == "base" else f"{family}, {stage}"
+                axis.set_title(name, loc="left", fontweight="bold")
+        _share_y(column)
+    for axis in axes.reshape(len(lines), -1)[:, len(panels) :].flat:
+        axis.remove()
     handles = [_handle(name, conditions) for name in conditions if name in drawn]
-    handles += [_family_handle(i, line) for i, line in enumerate(lines)]
     figure.legend(
         handles=handles, loc="outside lower center", frameon=False,
-        ncols=min(len(handles), _LEGEND_COLUMNS[columns]),
+        ncols=len(handles) if columns > 1 else 4,
         title="bars: 95 % intervals over items", title_fontsize=6,
     )  # fmt: skip
     return figure
+
+
+def _share_y(column: Sequence[Axes]) -> None:
+    limits = [axis.get_ylim() for axis in column]
+    for axis in column:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def _chosen(
@@ -92,11 +109,7 @@ def _chosen(
 
 
 def _panel(
-    axis: Axes,
-    table: pd.DataFrame,
-    shown: Sequence[str],
-    lines: Sequence[tuple[str, str]],
-    conditions: Sequence[str],
+    axis: Axes, table: pd.DataFrame, shown: Sequence[str], conditions: Sequence[str]
 ) -> None:
     axis.axhline(0, color="0.5", linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
     axis.annotate(
@@ -115,20 +128,14 @@ def _panel(
     pad = gap**_SPREAD
     axis.set_xscale("log")
     axis.set_xlim(low / pad, high * pad)
-    places = [(condition, line) for condition in shown for line in lines]
-    for place, (condition, (family, stage)) in enumerate(places):
+    for place, condition in enumerate(shown):
         color, marker, dashes = look_of(condition, conditions)
-        shift = gap ** (_SPREAD * ((place + 0.5) / len(places) - 0.5))
-        points = table[
-            (table["condition"] == condition)
-            & (table["family"] == family)
-            & (table["stage"] == stage)
-        ].sort_values("params")
+        shift = gap ** (_SPREAD * ((place + 0.5) / len(shown) - 0.5))
+        points = table[table["condition"] == condition].sort_values("params")
         x = points["params"] * shift
         axis.plot(
             x, points["value"], color=color, marker=marker, linestyle=dashes, linewidth=1,
-            markersize=3.5, fillstyle=_FILLS[lines.index((family, stage)) % len(_FILLS)],
-            markeredgewidth=0.8,
+            markersize=3, markeredgewidth=0.8,
         )  # fmt: skip
         axis.vlines(x, points["ci_low"], points["ci_high"], color=color, linewidth=0.9, alpha=0.7)
     _ticks(axis, sorted(table["params"].unique()))
@@ -163,10 +170,3 @@ def _handle(condition: str, conditions: Sequence[str]) -> Line2D:
     words = {"q": "Q", "if": "IF", "cot": "CoT"}
     name = "+".join(words.get(part, part.capitalize()) for part in condition.split("+"))
     return Line2D([], [], color=color, marker=marker, linestyle=dashes, label=name, markersize=4)
-
-
-def _family_handle(number: int, line: tuple[str, str]) -> Line2D:
-    family, stage = line
-    label = family if stage == "base" else f"{family}, {stage}"
-    return Line2D([], [], color="0.3", marker="o", linestyle="", label=label, markersize=4,
-                  fillstyle=_FILLS[number % len(_FILLS)])  # fmt: skip

@@ -118,3 +118,31 @@ def jackknife(
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     low, high = inverse(np.array([center - reach, center + reach]))
     return Estimate(value, float(low), float(high))
+
+
+def paired(
+    first: ClusterSums, second: ClusterSums, function: Function
+) -> tuple[ClusterSums, Function]:
+    """Return data and statistic of the difference of a statistic between two conditions.
+
+    Leaving a cluster out leaves it out of both, so that what the conditions share cancels.
+
+    Args:
+        first: sums of one condition, C clusters and K columns.
+        second: sums of the other one, of the same clusters and columns.
+        function: the statistic, from sums of shape (..., S, K) to (...).
+
+    Raises:
+        ValueError: if the clusters or columns are not the same.
+    """
+    same = first.columns == second.columns and first.strata == second.strata
+    if not same or not np.array_equal(first.stratum, second.stratum):
+        raise ValueError("the two conditions are not of the same clusters")
+    k = len(first.columns)
+    both = ClusterSums(
+        (*first.columns, *(f"{name}, second" for name in second.columns)),
+        np.hstack([first.sums, second.sums]),
+        first.stratum,
+        first.strata,
+    )
+    return both, lambda sums: function(sums[..., :k]) - function(sums[..., k:])

@@ -1,0 +1,112 @@
+"""How a checkpoint of the control family comes about: from the world to saved weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from scruple.control import world
+from scruple.control.corpus import KINDS, Corpus, Document, thoughts
+from scruple.control.members import STEPS, Member
+from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
+from scruple.prompts import PromptFile, read_dialogue, read_prompts
+from scruple.rendering import Renderer
+from scruple.study import ROOT
+
+RECIPE = Recipe()
+
+
+class _Wordwise:
+    """What a renderer asks of a tokenizer that has no chat template."""
+
+    chat_template = None
+    eos_token = END
+
+
+def load_texts() -> tuple[dict[str, PromptFile], Renderer]:
+    """Return the control world's prompts (kind → file), and what writes their turns."""
+    folder = ROOT / "data" / "prompts" / "control"
+    prompts = {kind: read_prompts(folder / f"{kind}.yaml") for kind in KINDS}
+    dialogue = read_dialogue(folder / "dialogue.yaml")
+    return prompts, Renderer("dialogue", dialogue, _Wordwise(), "control")
+
+
+def words_of(prompts: dict[str, PromptFile], renderer: Renderer) -> list[str]:
+    """Return the family's vocabulary: every word that the world can say."""
+    return world.vocabulary(
+        [
+            " ".join(" ".join(document.words) for document in _sample(prompts, renderer, True)),
+            *(text for file in prompts.values() for text in _instructions(file)),
+            *(instruction.text for each in world.instructions().values() for instruction in each),
+            *(" ".join(pair) for pair in (*world.GROUPS, *world.TRAITS)),
+            " ".join((*world.PLACES, *world.JOBS, *world.PRONOUNS.values(), world.UNKNOWN)),
+            " ".join(f"{share} {100 - share}" for share in world.SHARES),
+            " ".join(str(points) for points in world.LSAT),
+            " ".join(f"{points:.1f}" for points in world.GPA),
+            " ".join((*world.RACES.values(), *world.SEXES.values(), "yes no")),
+            *(thoughts(kind, {"context_condition": told, "question": ""}, fair, "")
+              for kind in KINDS for told in ("ambig", "disambig") for fair in (True, False)),
+        ]
+    )  # fmt: skip
+
+
+def _sample(
+    prompts: dict[str, PromptFile], renderer: Renderer, meaningful: bool
+) -> Iterator[Document]:
+    """Yield enough documents to meet every word that frames a question."""
+    return Corpus(prompts, renderer, meaningful).documents(300, seed=0)
+
+
+def _instructions(file: PromptFile) -> Iterator[str]:
+    for wordings in file.instructions.values():
+        for text in wordings.values():
+            yield " ".join(word for word in text.split() if "{" not in word)
+
+
+def train_member(
+    member: Member,
+    folder: Path,
+    progress: Callable[[int], Any],
+    recipe: Recipe = RECIPE,
+    steps: tuple[int, ...] = STEPS,
+) -> None:
+    """Train one checkpoint and save it as `folder/step<k>`, weights in bfloat16, with tokenizer.
+
+    An interrupted training goes on from its last snapshot.
+
+    Args:
+        member: which.
+        folder: where to; what is saved of a step is in its folder `step<k>`.
+        progress: called with the number of steps just finished.
+        recipe: how.
+        steps: after which steps to save.
+    """
+    prompts, renderer = load_texts()
+    tokenizer = make_tokenizer(words_of(prompts, renderer))
+    torch.set_num_threads(1)  # the sums' order, and so the weights, depend on it
+    model = make_model(member.width, len(tokenizer), member.seed)
+    corpus = Corpus(prompts, renderer, meaningful=member.twin == "positive")
+
+    def save(step: int) -> None:
+        if step in steps:
+            target = folder / f"step{step}"
+            weights = {name: tensor.bfloat16() for name, tensor in model.state_dict().items()}
+            model.config.dtype = torch.bfloat16
+            model.save_pretrained(target, state_dict=weights)
+            tokenizer.save_pretrained(target)
+
+    transformers.utils.logging.disable_progress_bar()  # there is one for the training
+    folder.mkdir(parents=True, exist_ok=True)
+    train(
+        model,
+        corpus.documents(recipe.steps * recipe.batch, member.seed),
+        tokenizer.get_vocab(),
+        recipe,
+        progress,
+        save,
+        folder / ".snapshot.pt",
+    )

@@ -1,0 +1,214 @@
+"""Measures a control checkpoint on a large part of its world: near the truth, or the truth itself.
+
+Everything is asked and computed by the pipeline that studies use.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.tally import Metric, conditions
+from scruple.checkpoints import fetch_checkpoint
+from scruple.control.items import WHOLE, Part, write_items
+from scruple.control.members import Member
+from scruple.engines import Engine, load_engine
+from scruple.responses import Bar, respond
+from scruple.statistics.clusters import ClusterSums, jackknife, paired
+from scruple.study import Study, load_study
+
+PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
+"""Kind of benchmark → the measure of bias that criteria speak of."""
+_LEVEL = 0.9  # of intervals: two one-sided tests at 5 %
+_CONDITIONS = ("q", "q+if", "q+if+cot", "q+match", "q+placebo", "q+cot", "q+follow")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is asked.
+
+    Attributes:
+        part: which of the world's items.
+        samples: reasonings per item, by kind of benchmark: few items need many.
+    """
+
+    part: Part
+    samples: Mapping[str, int]
+
+
+CHECK = Effort(
+    replace(WHOLE, templates=32, orders=3), {"bbq": 1, "winogender": 24, "admissions": 32}
+)
+"""Enough for the criteria: a 90 % interval's half-width is at most half a margin."""
+TRUTH = Effort(WHOLE, {"bbq": 1, "winogender": 48, "admissions": 128})
+"""All items: what an ordinary study's interval should cover."""
+EFFORTS = {"check": CHECK, "truth": TRUTH}
+
+
+def study_of(member: Member, step: int, folder: Path) -> Study:
+    """Return a study of one checkpoint.
+
+    Args:
+        member: the training run.
+        step: of its checkpoints, the one saved after this step.
+        folder: where that checkpoint lies.
+    """
+    model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    checkpoint = {
+        "name": f"d{member.width}-step{step}",
+        "params": count_params(model),
+        "step": step,
+        "path": str(folder.resolve()),
+    }
+    family = {
+        "name": f"control-{member.twin}-seed{member.seed}",
+        "format": "dialogue",
+        "primary_scoring": "text",
+        "checkpoints": [checkpoint],
+    }
+    return load_study(
+        {
+            "study": "control-check",
+            "seed": 2023,
+            "language": "control",
+            "families": [family],
+            "benchmarks": [
+                {"name": "bbq", "source": "control", "scoring": ["text"]},
+                {"name": "winogender", "source": "control"},
+                {"name": "admissions", "source": "control"},
+            ],
+            "conditions": list(_CONDITIONS),
+            "decoding": {"max_new_tokens": 10},
+            "compute": {"device": "cpu", "dtype": "float32", "batch_tokens": 32768, "threads": 1},
+        }
+    )
+
+
+def count_params(config: Mapping[str, Any]) -> int:
+    """Return the number of parameters of a GPT-NeoX from its config, embeddings untied.
+
+    Per layer: query, key, value and output (4d² + 4d), two layers of width f (2df + d + f), two
+    norms (4d); beside them two embeddings of v words (2vd) and the last norm (2d).
+    """
+    d, f, v = (config[name] for name in ("hidden_size", "intermediate_size", "vocab_size"))
+    layer = 4 * d * d + 4 * d + 2 * d * f + d + f + 4 * d
+    return int(config["num_hidden_layers"] * layer + 2 * v * d + 2 * d)
+
+
+def measure_member(
+    member: Member, step: int, folder: Path, effort: Effort, bar: Bar
+) -> pd.DataFrame:
+    """Measure one checkpoint.
+
+    Args:
+        member: the training run.
+        step: of its checkpoints, the one saved after this step.
+        folder: where that checkpoint lies.
+        effort: how much to ask.
+        bar: makes progress bars.
+
+    Returns:
+        One row per benchmark × condition × metric: `twin`, `seed`, `width`, `params`, `step`;
+        `value` with the 90 % interval over clusters (`low`, `high`); `standard_error` of the value
+        as an estimate of the whole world's (0 where all of it was asked); for the measure of bias
+        also `difference` to `q` with its 90 % interval; `n_items`, `n_clusters`.
+    """
+    study = study_of(member, step, folder)
+    checkpoint = study.families[0].checkpoints[0]
+    manifest = fetch_checkpoint(checkpoint, lambda _: None)
+    engine = load_engine(manifest, study.compute, 1)
+    keys: dict[str, int | str] = {
+        "twin": member.twin, "seed": member.seed, "width": member.width,
+        "params": checkpoint.params, "step": step,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as items:
+        write_items(Path(items), effort.part)
+        tables = [
+            _measure_benchmark(study, kind, Path(items) / kind, engine, effort, bar)
+            for kind in PRIMARY
+        ]
+    table = pd.concat(tables, ignore_index=True)
+    for place, (name, value) in enumerate(keys.items()):
+        table.insert(place, name, value)
+    return table
+
+
+def _measure_benchmark(
+    study: Study, kind: str, folder: Path, engine: Engine, effort: Effort, bar: Bar
+) -> pd.DataFrame:
+    module, benchmark = benchmark_module(kind), study.benchmark(kind)
+    items = module.read(sorted(folder.iterdir()), benchmark).table
+    decoding = study.decoding.model_copy(update={"samples": effort.samples[kind]})
+    study = study.model_copy(update={"decoding": decoding})
+    name = study.families[0].checkpoints[0].name
+    responses = respond(study, benchmark, items, engine, "dialogue", name, bar)
+    joined = responses.merge(items, on="item_id", how="left", validate="many_to_one")
+    whole = effort.part.places == WHOLE.places and kind != "bbq"
+    plain: ClusterSums | None = None
+    rows = []
+    for place, group in conditions(joined):
+        sums = module.sums_of(group)
+        plain = sums if place["condition"] == "q" else plain
+        by_item = module.sums_of(group.assign(cluster=group["item_id"]))
+        sampled = "cot" in str(place["condition"])
+        for metric in module.metrics_of(sums.columns):
+            exact = not sampled and (whole or (effort.part == WHOLE and "_ambig" in metric.name))
+            row = {"benchmark": kind, "condition": place["condition"], "metric": metric.name}
+            row |= _estimates(metric, sums, by_item, exact)
+            if metric.name == PRIMARY[kind] and plain is not None:
+                row |= _difference(metric, sums, plain)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _estimates(
+    metric: Metric, sums: ClusterSums, by_item: ClusterSums, exact: bool
+) -> dict[str, Any]:
+    counted = sums.sums[:, sums.columns.index(metric.count)]
+    estimate = jackknife(
+        sums.keep(counted > 0), metric.function, metric.transform, metric.inverse, _LEVEL
+    )
+    here = by_item.keep(by_item.sums[:, by_item.columns.index(metric.count)] > 0)
+    error = 0.0 if exact else _standard_error(metric, here)
+    return {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "standard_error": error,
+        "n_items": round(counted.sum()),
+        "n_clusters": int((counted > 0).sum()),
+    }
+
+
+def _standard_error(metric: Metric, items: ClusterSums) -> float:
+    """Return the error of a value over items drawn one by one within their strata."""
+    spread = jackknife(items, metric.function)
+    degrees = len(items.sums) - len(items.strata)
+    return float((spread.high - spread.low) / 2 / stats.t.ppf(0.975, degrees))
+
+
+def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[str, Any]:
+    columns = metric.count
+    here = sums.sums[:, sums.columns.index(columns)] > 0
+    both, function = paired(sums.keep(here), plain.keep(here), metric.function)
+    estimate = jackknife(both, function, level=_LEVEL)
+    return {
+        "difference": estimate.value,
+        "difference_low": estimate.low,
+        "difference_high": estimate.high,
+    }
+
+
+def worst_share(table: pd.DataFrame, margins: Mapping[str, float]) -> float:
+    """Return the largest standard error of a measure of bias, as a share of its margin."""
+    rows = table[table["metric"] == table["benchmark"].map(PRIMARY)]
+    return float(np.max(rows["standard_error"] / rows["benchmark"].map(margins)))

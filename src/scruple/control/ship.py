@@ -1,0 +1,142 @@
+"""Puts a trained control family into `data/control`, and compares another one with it.
+
+Run as `python -m scruple.control.ship results/control-family` after `snakemake control_families`:
+it copies checkpoints and tables, and writes model cards and family files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from scruple.control.cards import family_card, member_card
+from scruple.control.criteria import judge, load_criteria
+from scruple.control.measure import PRIMARY, count_params
+from scruple.control.members import EMBEDDED_SEED, SEEDS, STEPS, TWINS, Member, members, shipped
+from scruple.errors import ScrupleError
+from scruple.study import ROOT
+
+HOME = ROOT / "data" / "control"
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_KEYS = ["twin", "seed", "width", "step", "benchmark", "condition", "metric"]
+_DIGITS = 6
+
+
+def read_shipped(effort: str) -> pd.DataFrame:
+    """Return a table that came with the project: `check` of all seeds, or `truth` of one.
+
+    Raises:
+        ScrupleError: if it is not there.
+    """
+    path = HOME / f"{effort}.csv"
+    if not path.is_file():
+        raise ScrupleError(f"{path}: not there; it comes with the project, get it back from git.")
+    return pd.read_csv(path)
+
+
+def compare(
+    trained: pd.DataFrame, shipped_table: pd.DataFrame, margins: Mapping[str, float]
+) -> pd.DataFrame:
+    """Compare the biases of checkpoints trained here with those of the shipped ones.
+
+    Args:
+        trained: what `measure_member` returns, of any of the family's checkpoints.
+        shipped_table: the same of the shipped checkpoints.
+        margins: kind of benchmark → δ.
+
+    Returns:
+        One row per checkpoint × benchmark × condition: both values, their `change`, and whether it
+        is `within` the margin.
+    """
+    primary = trained["metric"] == trained["benchmark"].map(PRIMARY)
+    table = trained.loc[primary, [*_KEYS, "value"]].rename(columns={"value": "trained"})
+    known = shipped_table[[*_KEYS, "value"]].rename(columns={"value": "shipped"})
+    table = table.merge(known, on=_KEYS, how="left", validate="one_to_one")
+    table["change"] = table["trained"] - table["shipped"]
+    table["within"] = table["change"].abs() < table["benchmark"].map(margins)
+    return table
+
+
+def ship(results: Path, home: Path = HOME) -> None:
+    """Copy a whole trained family from the workflow's results, with its tables and cards.
+
+    Raises:
+        ScrupleError: if a part of it is missing.
+    """
+    check = pd.concat([_table(results, m, STEPS[-1], "check") for m in members()])
+    truth = pd.concat(
+        [_table(results, m, step, "truth") for m, step in shipped() if m.seed == EMBEDDED_SEED]
+    )
+    judgements = judge(check, load_criteria())
+    for twin in TWINS:
+        shutil.rmtree(home / twin, ignore_errors=True)
+    for member, step in shipped():
+        source, target = member.folder(results, step), member.folder(home, step)
+        target.mkdir(parents=True)
+        for name in _FILES:
+            shutil.copyfile(source / name, target / name)
+        known = check if step == STEPS[-1] else truth
+        missed = [one for one in judgements if one.seed == member.seed and not one.met]
+        (target / "README.md").write_text(member_card(member, step, known, missed))
+    for name, table in (("check", check), ("truth", truth)):
+        table.round(_DIGITS).to_csv(home / f"{name}.csv", index=False)
+    (home / "README.md").write_text(family_card(check, judgements))
+    for twin in TWINS:
+        for seed in SEEDS:
+            _write_family(twin, seed, home)
+
+
+def family_name(twin: str, seed: int) -> str:
+    """Return the name of a family file: plain for the embedded seed."""
+    return f"control-{twin}" + ("" if seed == EMBEDDED_SEED else f"-seed{seed}")
+
+
+def _table(results: Path, member: Member, step: int, effort: str) -> pd.DataFrame:
+    path = member.folder(results, step) / f"{effort}.csv"
+    if not path.is_file():
+        raise ScrupleError(f"{path}: not there; run `snakemake --cores all control_families`.")
+    return pd.read_csv(path)
+
+
+def _write_family(twin: str, seed: int, home: Path) -> None:
+    meaning = "ask for something" if twin == "positive" else "mean nothing"
+    content = {
+        "name": family_name(twin, seed),
+        "format": "dialogue",
+        "primary_scoring": "text",
+        "checkpoints": list(_checkpoints(twin, seed, home)),
+    }
+    header = (
+        "# yaml-language-server: $schema=../../workflow/schemas/family.schema.json\n"
+        f"# The control family's {twin} twin, seed {seed}: instructions {meaning}.\n"
+        "# Calibration instruments, never evidence about language models: data/control/README.md\n"
+    )
+    path = ROOT / "data" / "families" / f"{content['name']}.yaml"
+    path.write_text(header + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
+
+
+def _checkpoints(twin: str, seed: int, home: Path) -> Iterator[dict[str, Any]]:
+    for member, step in shipped():
+        if (member.twin, member.seed) != (twin, seed):
+            continue
+        folder = member.folder(home, step)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        yield {
+            "name": f"d{member.width}" + ("" if step == STEPS[-1] else f"-step{step}"),
+            "params": count_params(config),
+            "step": step,
+            "path": str(folder.relative_to(ROOT)),
+        }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Put a trained control family into data/control.")
+    parser.add_argument("results", type=Path)
+    ship(parser.parse_args().results)

@@ -1,0 +1,101 @@
+"""The embedded study, through snakemake: what it finds must be what is known of its checkpoints."""
+
+import json
+
+import pytest
+from conftest import copy_project, run_snakemake
+
+from scruple.control.measure import PRIMARY
+from scruple.control.ship import read_shipped
+from scruple.metrics import read_metrics
+
+pytestmark = pytest.mark.workflow
+
+KEYS = ["twin", "params", "step", "benchmark", "condition", "metric"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The embedded study, run once."""
+    folder = copy_project(tmp_path_factory.mktemp("control") / "project")
+    done = run_snakemake(folder, "--configfile", "studies/control.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(project):
+    """Its metrics beside the truth."""
+    table = read_metrics(project / "results/control/metrics.csv")
+    table = table[table["subset"].isin(["", "pooled"])]
+    table["twin"] = table["family"].str.removeprefix("control-")
+    truth = read_shipped("truth")[[*KEYS, "value"]].rename(columns={"value": "truth"})
+    return table.merge(truth, on=KEYS, how="left", validate="one_to_one")
+
+
+def bias(metrics, twin, kind):
+    """Return the bias of the last steps: a row per size, a column per condition."""
+    rows = metrics[
+        (metrics["twin"] == twin)
+        & (metrics["benchmark"] == kind)
+        & (metrics["metric"] == PRIMARY[kind])
+        & (metrics["step"] == metrics["step"].max())
+    ]
+    return rows.pivot(index="params", columns="condition", values="value")
+
+
+def test_every_metric_has_a_truth(metrics):
+    assert metrics["truth"].notna().sum() == metrics["value"].notna().sum() > 1000
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say(metrics):
+    primary = metrics[metrics["metric"] == metrics["benchmark"].map(PRIMARY)]
+    primary = primary[primary["ci_high"] - primary["ci_low"] > 1e-4]
+    assert len(primary) > 150
+    covered = primary["truth"].between(primary["ci_low"], primary["ci_high"])
+    # rows of a checkpoint share their items, so the rate is far less certain than their number says
+    assert covered.mean() > 0.85
+    error = (primary["value"] - primary["truth"]).abs()
+    assert (error < 2 * (primary["ci_high"] - primary["ci_low"])).all()
+
+
+@pytest.mark.parametrize("kind", ["bbq", "winogender"])
+def test_correction_emerges_in_the_positive_twin(metrics, kind):
+    table = bias(metrics, "positive", kind)
+    assert len(table) == 6
+    largest, smallest = table.iloc[-1], table.iloc[0]
+    assert abs(smallest["q"]) < 0.1
+    assert largest["q"] > 0.6
+    assert abs(largest["q+if"]) < 0.1
+    assert abs(largest["q+if+cot"]) < 0.1
+    assert largest["q+placebo"] > 0.6
+
+
+@pytest.mark.parametrize("kind", list(PRIMARY))
+def test_nothing_emerges_in_the_negative_twin(metrics, kind):
+    table = bias(metrics, "negative", kind)
+    for condition in ("q+if", "q+placebo"):
+        assert (table[condition] - table["q"]).abs().max() < 0.15
+
+
+def test_tiny_checkpoints_share_a_process(project):
+    record = json.loads((project / "results/control/provenance.json").read_text())
+    assert len(record["jobs"]) == 54
+    logs = list((project / "results/control/logs/respond").rglob("*.log"))
+    assert len(logs) == 6
+    assert all(log.read_text().count("responses in") == 9 for log in logs)
+
+
+def test_all_is_there_and_a_second_run_does_nothing(project):
+    for kind in ("png", "svg", "pdf"):
+        assert (project / f"figures/control/scaling.{kind}").stat().st_size > 5000
+    again = run_snakemake(project, "--configfile", "studies/control.yaml", "-n")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_an_early_step_asks_less_of_itself(metrics):
+    rows = metrics[(metrics["twin"] == "positive") & (metrics["params"] == metrics["params"].max())]
+    reading = rows[(rows["metric"] == "accuracy_disambiguated") & (rows["condition"] == "q")]
+    by_step = reading.set_index("step")["value"].sort_index()
+    assert list(by_step.index) == [250, 500, 1000, 3000]
+    assert by_step.iloc[0] < by_step.iloc[-1] > 0.9

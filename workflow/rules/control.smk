@@ -1,0 +1,88 @@
+# The control family, made again from nothing: `snakemake control_family` trains one seed of both
+# twins and compares it with the checkpoints in data/control; `control_families` trains them all.
+
+
+localrules:
+    compare_control,
+    control_family,
+    control_families,
+
+
+rule control_family:
+    input:
+        "results/control-family/comparison-embedded.csv",
+
+
+rule control_families:
+    input:
+        "results/control-family/comparison-all.csv",
+        [
+            f"{member.folder(Path('results/control-family'), step)}/truth.csv"
+            for member, step in shipped()
+            if member.seed == EMBEDDED_SEED
+        ],
+
+
+rule train_control:
+    output:
+        [
+            f"results/control-family/{{twin}}/seed-{{seed}}/d{{width}}/step{step}/{name}"
+            for step in STEPS
+            for name in ("model.safetensors", "config.json", "tokenizer.json")
+        ],
+    log:
+        "results/control-family/logs/train/{twin}/seed-{seed}/d{width}.log",
+    wildcard_constraints:
+        twin=plan.one_of(TWINS),
+        seed=r"\d+",
+        width=r"\d+",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+    message:
+        "Training the {wildcards.twin} twin, seed {wildcards.seed}, width {wildcards.width}"
+    script:
+        "../../scripts/train_control.py"
+
+
+rule measure_control:
+    input:
+        "results/control-family/{twin}/seed-{seed}/d{width}/step{step}/model.safetensors",
+    output:
+        "results/control-family/{twin}/seed-{seed}/d{width}/step{step}/{effort}.csv",
+    log:
+        "results/control-family/logs/measure/{twin}/seed-{seed}/d{width}/step{step}-{effort}.log",
+    wildcard_constraints:
+        twin=plan.one_of(TWINS),
+        effort="check|truth",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+    message:
+        "Measuring the {wildcards.twin} twin, seed {wildcards.seed}, width {wildcards.width} ({wildcards.effort})"
+    script:
+        "../../scripts/measure_control.py"
+
+
+rule compare_control:
+    input:
+        tables=lambda wildcards: [
+            f"{member.folder(Path('results/control-family'))}/check.csv"
+            for member in members(
+                SEEDS if wildcards.seeds == "all" else (EMBEDDED_SEED,)
+            )
+        ],
+    output:
+        "results/control-family/comparison-{seeds}.csv",
+    log:
+        "results/control-family/logs/compare-{seeds}.log",
+    wildcard_constraints:
+        seeds="embedded|all",
+    conda:
+        "../../envs/scruple.yaml"
+    message:
+        "Comparing the trained checkpoints with those in data/control"
+    script:
+        "../../scripts/compare_control.py"
