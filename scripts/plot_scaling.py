@@ -12,6 +12,7 @@ with job(snakemake) as log:
         conditions=snakemake.params.conditions,
         wording=snakemake.params.wording,
         scoring=snakemake.params.scoring,
+        notes=snakemake.params.notes,
     )
     save(figure, snakemake.output)
     log.info("drew %s", ", ".join(snakemake.output))

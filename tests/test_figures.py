@@ -59,7 +59,7 @@ def test_undefined_values_leave_a_gap(metrics):
 def test_legend_names_what_is_drawn(metrics):
     figure = drawn(metrics)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Q", "Q+IF"]
-    assert figure.axes[0].get_title(loc="left") == "f"
+    assert figure.axes[0].get_ylabel() == "f"
 
 
 def test_each_family_has_a_row_and_rows_share_their_scale(metrics):
@@ -67,8 +67,8 @@ def test_each_family_has_a_row_and_rows_share_their_scale(metrics):
     kinds = {"bbq": "bbq", "winogender": "winogender"}
     figure = drawn(pd.concat([metrics, other]), kinds=kinds, scoring={"f": "text", "g": "text"})
     assert len(figure.axes) == 6  # BBQ, and correlation and slope of Winogender
-    titles = [axis.get_title(loc="left") for axis in figure.axes]
-    assert [title for title in titles if title] == ["f", "g"]
+    names = [axis.get_ylabel() for axis in figure.axes]
+    assert [name for name in names if name] == ["f", "g"]
     assert figure.axes[0].get_ylim() == figure.axes[3].get_ylim()
     assert len({len(axis.lines) for axis in (figure.axes[0], figure.axes[3])}) == 1
 

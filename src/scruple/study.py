@@ -100,11 +100,15 @@ class Checkpoint(Strict):
 
 
 class Family(Strict):
-    """Checkpoints of one recipe that differ in size, stage or step."""
+    """Checkpoints of one recipe that differ in size, stage or step.
+
+    A `note` is what every figure and report must say of them.
+    """
 
     name: Name
     format: Format = "auto"
     primary_scoring: Scoring = "text"
+    note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -22,11 +22,12 @@ rule plot_scaling:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         conditions=list(study.conditions),
         wording=study.wordings[0],
         kinds={benchmark.name: benchmark.kind for benchmark in study.benchmarks},
         scoring={family.name: family.primary_scoring for family in study.families},
+        notes={family.name: family.note for family in study.families if family.note},
     message:
         "Drawing the scaling figure of {wildcards.study}"
     script:

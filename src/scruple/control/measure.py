@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -197,8 +196,7 @@ def _standard_error(metric: Metric, items: ClusterSums) -> float:
 
 
 def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[str, Any]:
-    columns = metric.count
-    here = sums.sums[:, sums.columns.index(columns)] > 0
+    here = sums.sums[:, sums.columns.index(metric.count)] > 0
     both, function = paired(sums.keep(here), plain.keep(here), metric.function)
     estimate = jackknife(both, function, level=_LEVEL)
     return {
@@ -206,9 +204,3 @@ def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[s
         "difference_low": estimate.low,
         "difference_high": estimate.high,
     }
-
-
-def worst_share(table: pd.DataFrame, margins: Mapping[str, float]) -> float:
-    """Return the largest standard error of a measure of bias, as a share of its margin."""
-    rows = table[table["metric"] == table["benchmark"].map(PRIMARY)]
-    return float(np.max(rows["standard_error"] / rows["benchmark"].map(margins)))

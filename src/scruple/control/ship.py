@@ -111,12 +111,13 @@ def _write_family(twin: str, seed: int, home: Path) -> None:
         "name": family_name(twin, seed),
         "format": "dialogue",
         "primary_scoring": "text",
+        "note": "a calibration instrument, never evidence about language models",
         "checkpoints": list(_checkpoints(twin, seed, home)),
     }
     header = (
         "# yaml-language-server: $schema=../../workflow/schemas/family.schema.json\n"
         f"# The control family's {twin} twin, seed {seed}: instructions {meaning}.\n"
-        "# Calibration instruments, never evidence about language models: data/control/README.md\n"
+        "# World, recipe, criteria and what it shows: data/control/README.md\n"
     )
     path = ROOT / "data" / "families" / f"{content['name']}.yaml"
     path.write_text(header + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))

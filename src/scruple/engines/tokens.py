@@ -28,23 +28,32 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
 
     The context ends where the tokenisations of prompt and prompt-plus-candidate first differ, for
     any of the candidates: where a candidate melts into the prompt's last token, that token counts
-    as part of the candidates, so that all of them are read from the same point.
+    as part of the candidates, so that all of them are read from the same point. Equal requests, as
+    those of equal reasonings are, are tokenised once.
 
     Raises:
         ScrupleError: naming the request whose candidates have the same tokens, or an empty prompt.
     """
-    encoded: dict[int, Encoded] = {}
+    distinct = {_content(request): request for request in reversed(requests)}
+    encoded: dict[Any, Encoded] = {}
     for special in (True, False):
-        chosen = [i for i, request in enumerate(requests) if request.special == special]
-        texts = [requests[i].prompt + c for i in chosen for c in ("", *requests[i].candidates)]
+        chosen = [key for key, request in distinct.items() if request.special == special]
+        texts = [
+            distinct[key].prompt + c for key in chosen for c in ("", *distinct[key].candidates)
+        ]
         if not texts:
             continue
         ids = iter(tokenizer(texts, add_special_tokens=special)["input_ids"])
-        for i in chosen:
+        for key in chosen:
             prompt = _without_end(tokenizer, next(ids))
-            whole = [_without_end(tokenizer, next(ids)) for _ in requests[i].candidates]
-            encoded[i] = _split(requests[i], prompt, whole)
-    return [encoded[i] for i in range(len(requests))]
+            whole = [_without_end(tokenizer, next(ids)) for _ in distinct[key].candidates]
+            encoded[key] = _split(distinct[key], prompt, whole)
+    return [encoded[_content(request)] for request in requests]
+
+
+def _content(request: ScoreRequest) -> tuple[Any, ...]:
+    """Return all of a request but its name."""
+    return request.prompt, request.candidates, request.answers, request.special
 
 
 def _without_end(tokenizer: Any, ids: Sequence[int]) -> Sequence[int]:

@@ -162,10 +162,12 @@ class TransformersEngine:
         self, requests: Sequence[GenerateRequest], decoding: Decoding, progress: Progress
     ) -> list[Generation]:
         """Sample continuations; see `scruple.engines.Engine.generate`."""
-        prompts = [
-            tuple(self.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
-            for request in requests
-        ]
+        texts = {(request.prompt, request.special) for request in requests}
+        tokens = {
+            (text, special): tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
+            for text, special in texts
+        }
+        prompts = [tokens[request.prompt, request.special] for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), i))
         results: dict[int, Generation] = {}
         room = decoding.max_new_tokens

@@ -16,7 +16,7 @@ from scruple.figures.style import MM, WIDTH, look_of, set_style
 PANELS = {
     "bbq": (("bias_ambiguous", "BBQ: bias in\nambiguous contexts"),),
     "winogender": (
-        ("rho", "Winogender: correlation\nof p(female) with share"),
+        ("rho", "Winogender: correlation\nof p(female) and share"),
         ("slope", "Winogender: slope\nof p(female) on share"),
     ),
     "admissions": (("admission_gap", "Admissions: p(yes | Black)\n− p(yes | white)"),),
@@ -34,6 +34,7 @@ def draw_scaling(
     conditions: Sequence[str],
     wording: str,
     scoring: Mapping[str, str],
+    notes: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw a row of panels per family and stage: one panel per metric, one line per condition.
 
@@ -46,6 +47,7 @@ def draw_scaling(
         conditions: the study's conditions, in the order of the legend.
         wording: the wording drawn where a condition has several.
         scoring: family → the scoring drawn where a benchmark has several.
+        notes: family → what must be said of it.
     """
     set_style()
     panels = [(name, *panel) for name, kind in kinds.items() for panel in PANELS[kind]]
@@ -68,22 +70,32 @@ def draw_scaling(
             column.append(axis)
             mine = table[(table["family"] == family) & (table["stage"] == stage)]
             _panel(axis, mine, shown, conditions)
-            axis.set_ylabel(label)
-            several = list(kinds.values()).count(kinds[benchmark]) > 1
-            axis.set_title(benchmark if several else "")
+            if place == 0 or per_line > 1:
+                several = list(kinds.values()).count(kinds[benchmark]) > 1
+                axis.set_title(f"{label}\n({benchmark})" if several else label)
             if number % columns == 0:
                 name = family if stage == "base" else f"{family}, {stage}"
-                axis.set_title(name, loc="left", fontweight="bold")
+                axis.set_ylabel(name, fontweight="bold")
+            if number % columns == columns - 1 or number == len(panels) - 1:
+                _mark_parity(axis)
         _share_y(column)
     for axis in axes.reshape(len(lines), -1)[:, len(panels) :].flat:
         axis.remove()
     handles = [_handle(name, conditions) for name in conditions if name in drawn]
+    remarks = ["bars: 95 % intervals over items", *_notes(notes or {})]
     figure.legend(
         handles=handles, loc="outside lower center", frameon=False,
-        ncols=len(handles) if columns > 1 else 4,
-        title="bars: 95 % intervals over items", title_fontsize=6,
+        ncols=len(handles) if columns > 1 else 4, title="\n".join(remarks), title_fontsize=6,
     )  # fmt: skip
     return figure
+
+
+def _notes(notes: Mapping[str, str]) -> list[str]:
+    """Return one line per distinct note, with the families that it is about."""
+    return [
+        f"{', '.join(name for name in notes if notes[name] == note)}: {note}"
+        for note in dict.fromkeys(notes.values())
+    ]
 
 
 def _share_y(column: Sequence[Axes]) -> None:
@@ -112,10 +124,6 @@ def _panel(
     axis: Axes, table: pd.DataFrame, shown: Sequence[str], conditions: Sequence[str]
 ) -> None:
     axis.axhline(0, color="0.5", linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
-    axis.annotate(
-        "parity", (1, 0), xycoords=axis.get_yaxis_transform(), xytext=(2, 0), va="center",
-        textcoords="offset points", fontsize=5.5, color="0.4", annotation_clip=False,
-    )  # fmt: skip
     axis.set_xlabel("parameters")
     if table.empty:
         axis.text(0.5, 0.6, "not measured", transform=axis.transAxes, ha="center")
@@ -139,6 +147,13 @@ def _panel(
         )  # fmt: skip
         axis.vlines(x, points["ci_low"], points["ci_high"], color=color, linewidth=0.9, alpha=0.7)
     _ticks(axis, sorted(table["params"].unique()))
+
+
+def _mark_parity(axis: Axes) -> None:
+    axis.annotate(
+        "parity", (1, 0), xycoords=axis.get_yaxis_transform(), xytext=(2, 0), va="center",
+        textcoords="offset points", fontsize=5.5, color="0.4", annotation_clip=False,
+    )  # fmt: skip
 
 
 def _ticks(axis: Axes, sizes: Sequence[int]) -> None:
