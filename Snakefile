@@ -10,7 +10,7 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from scruple.control.members import EMBEDDED_SEED, SEEDS, STEPS, TWINS, members, shipped
+from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
 from scruple.errors import ScrupleError
 from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight

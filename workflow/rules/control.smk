@@ -1,5 +1,8 @@
 # The control family, made again from nothing: `snakemake control_family` trains one seed of both
-# twins and compares it with the checkpoints in data/control; `control_families` trains them all.
+# twins and compares it with the checkpoints in data/control; `control_families` makes all that is
+# shipped there.
+
+FAMILY = Path("results/control-family")
 
 
 localrules:
@@ -10,14 +13,14 @@ localrules:
 
 rule control_family:
     input:
-        "results/control-family/comparison-embedded.csv",
+        "results/control-family/comparison.csv",
 
 
 rule control_families:
     input:
-        "results/control-family/comparison-all.csv",
+        [f"{member.folder(FAMILY)}/check.csv" for member in members()],
         [
-            f"{member.folder(Path('results/control-family'), step)}/truth.csv"
+            f"{member.folder(FAMILY, step)}/truth.csv"
             for member, step in shipped()
             if member.seed == EMBEDDED_SEED
         ],
@@ -68,18 +71,14 @@ rule measure_control:
 
 rule compare_control:
     input:
-        tables=lambda wildcards: [
-            f"{member.folder(Path('results/control-family'))}/check.csv"
-            for member in members(
-                SEEDS if wildcards.seeds == "all" else (EMBEDDED_SEED,)
-            )
+        tables=[
+            f"{member.folder(FAMILY)}/check.csv"
+            for member in members((EMBEDDED_SEED,))
         ],
     output:
-        "results/control-family/comparison-{seeds}.csv",
+        "results/control-family/comparison.csv",
     log:
-        "results/control-family/logs/compare-{seeds}.log",
-    wildcard_constraints:
-        seeds="embedded|all",
+        "results/control-family/logs/compare.log",
     conda:
         "../../envs/scruple.yaml"
     message:
