@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see scruple.plan.prepare_jobs
+
 import pytest
 import torch
 import yaml

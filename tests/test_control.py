@@ -17,7 +17,14 @@ from scruple.control.corpus import KINDS, Corpus, random_item, truth_of
 from scruple.control.criteria import judge, load_criteria
 from scruple.control.family import load_texts, train_member, words_of
 from scruple.control.items import EMBEDDED, WHOLE, Part, write_items
-from scruple.control.measure import PRIMARY, Effort, count_params, measure_member
+from scruple.control.measure import (
+    PRIMARY,
+    Effort,
+    _draws,
+    _standard_error,
+    count_params,
+    measure_member,
+)
 from scruple.control.members import SEEDS, STEPS, TWINS, WIDTHS, Member, shipped
 from scruple.control.ship import compare, family_name, read_shipped
 from scruple.control.train import (
@@ -257,6 +264,25 @@ def test_a_checkpoint_is_trained_saved_and_measured(tmp_path):
     )
     assert (bias["low"] <= bias["value"]).all()
     assert (bias["value"] <= bias["high"]).all()
+
+
+def test_the_error_of_sampled_reasoning_is_that_of_its_draws():
+    """Twenty applicants and eight draws each: only the draws' own spread counts."""
+    rng = np.random.default_rng(4)
+    rows = [
+        {"item_id": f"{profile}-{race}", "cluster": profile, "stratum": "", "weight": 1.0,
+         "sample": sample, "race": race, "lsat": 30.0 + profile, "gpa": 3.0, "target": "",
+         "answer": "yes", "condition": "q+cot", "logprob_yes": np.log(p), "logprob_no": np.log1p(-p)}
+        for profile in range(20) for race in ("black", "white") for sample in range(8)
+        for p in [rng.uniform(0.1, 0.9)]
+    ]  # fmt: skip
+    group = pd.DataFrame(rows)
+    module = benchmark_module("admissions")
+    gap = module.metrics_of(module.sums_of(group).columns)[0]
+    error = _standard_error(gap, _draws(module, group, all_items=True))
+    p = np.exp(group["logprob_yes"]).to_numpy().reshape(40, 8)
+    assert gap.name == "admission_gap"
+    assert error == pytest.approx(np.sqrt((p.var(axis=1, ddof=1) / 8).sum()) / 20, rel=0.02)
 
 
 def made_up(positive, negative=0.7):

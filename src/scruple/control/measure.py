@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.base import BenchmarkModule
 from scruple.benchmarks.tally import Metric, conditions
 from scruple.checkpoints import fetch_checkpoint
 from scruple.control.items import WHOLE, Part, write_items
@@ -157,26 +158,38 @@ def _measure_benchmark(
     for place, group in conditions(joined):
         sums = module.sums_of(group)
         plain = sums if place["condition"] == "q" else plain
-        by_item = module.sums_of(group.assign(cluster=group["item_id"]))
         sampled = "cot" in str(place["condition"])
+        drawn = _draws(module, group, sampled and whole)
         for metric in module.metrics_of(sums.columns):
             exact = not sampled and (whole or (effort.part == WHOLE and "_ambig" in metric.name))
             row = {"benchmark": kind, "condition": place["condition"], "metric": metric.name}
-            row |= _estimates(metric, sums, by_item, exact)
+            row |= _estimates(metric, sums, drawn, exact)
             if metric.name == PRIMARY[kind] and plain is not None:
                 row |= _difference(metric, sums, plain)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _draws(module: BenchmarkModule, group: pd.DataFrame, all_items: bool) -> ClusterSums:
+    """Return sums over what was drawn at random: items, or reasonings where all items are asked.
+
+    Where each item is asked once only, the spread of the items stands in for that of the draws,
+    which is smaller.
+    """
+    if not all_items:
+        return module.sums_of(group.assign(cluster=group["item_id"]))
+    draw = group["item_id"] + "|" + group["sample"].astype(str)
+    return module.sums_of(group.assign(stratum=group["item_id"], cluster=draw))
+
+
 def _estimates(
-    metric: Metric, sums: ClusterSums, by_item: ClusterSums, exact: bool
+    metric: Metric, sums: ClusterSums, drawn: ClusterSums, exact: bool
 ) -> dict[str, Any]:
     counted = sums.sums[:, sums.columns.index(metric.count)]
     estimate = jackknife(
         sums.keep(counted > 0), metric.function, metric.transform, metric.inverse, _LEVEL
     )
-    here = by_item.keep(by_item.sums[:, by_item.columns.index(metric.count)] > 0)
+    here = drawn.keep(drawn.sums[:, drawn.columns.index(metric.count)] > 0)
     error = 0.0 if exact else _standard_error(metric, here)
     return {
         "value": estimate.value,
@@ -188,11 +201,16 @@ def _estimates(
     }
 
 
-def _standard_error(metric: Metric, items: ClusterSums) -> float:
-    """Return the error of a value over items drawn one by one within their strata."""
-    spread = jackknife(items, metric.function)
-    degrees = len(items.sums) - len(items.strata)
-    return float((spread.high - spread.low) / 2 / stats.t.ppf(0.975, degrees))
+def _standard_error(metric: Metric, drawn: ClusterSums) -> float:
+    """Return the error of a value over draws within strata of equal weight.
+
+    The jackknife takes a draw's weight out with it, where its stratum keeps its weight: so it
+    falls short by (n − 1)/n, with n draws a stratum.
+    """
+    spread = jackknife(drawn, metric.function)
+    degrees = len(drawn.sums) - len(drawn.strata)
+    n = len(drawn.sums) / len(drawn.strata)
+    return float((spread.high - spread.low) / 2 / stats.t.ppf(0.975, degrees) * n / (n - 1))
 
 
 def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[str, Any]:
