@@ -285,6 +285,26 @@ def test_the_error_of_sampled_reasoning_is_that_of_its_draws():
     assert error == pytest.approx(np.sqrt((p.var(axis=1, ddof=1) / 8).sum()) / 20, rel=0.02)
 
 
+def test_a_killed_training_still_ends_with_all_its_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr("scruple.control.train._SNAPSHOT_EVERY", 4)
+    member, recipe = Member("negative", 1, 4), Recipe(steps=10, batch=2)
+
+    def stop(done, seen=[]):  # noqa: B006
+        seen.append(done)
+        if sum(seen) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_member(member, tmp_path / "killed", stop, recipe, steps=(3, 10))
+    assert not (tmp_path / "killed" / "step3").exists()  # outputs come all at once, at the end
+    for name in ("killed", "whole"):
+        train_member(member, tmp_path / name, lambda _: None, recipe, steps=(3, 10))
+    for step in ("step3", "step10"):
+        one, two = (tmp_path / name / step for name in ("killed", "whole"))
+        assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+    assert len(list((tmp_path / "killed").iterdir())) == 2
+
+
 def made_up(positive, negative=0.7):
     """A table of measured biases: `positive` maps width and condition to a bias."""
     rows = []

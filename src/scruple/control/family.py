@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,16 +92,19 @@ def train_member(
     model = make_model(member.width, len(tokenizer), member.seed)
     corpus = Corpus(prompts, renderer, meaningful=member.twin == "positive")
 
+    # what an interrupted training goes on from: nothing that a workflow knows of and might remove
+    kept = folder / ".training"
+    kept.mkdir(parents=True, exist_ok=True)
+
     def save(step: int) -> None:
         if step in steps:
-            target = folder / f"step{step}"
+            target = kept / f"step{step}"
             weights = {name: tensor.bfloat16() for name, tensor in model.state_dict().items()}
             model.config.dtype = torch.bfloat16
             model.save_pretrained(target, state_dict=weights)
             tokenizer.save_pretrained(target)
 
     transformers.utils.logging.disable_progress_bar()  # there is one for the training
-    folder.mkdir(parents=True, exist_ok=True)
     train(
         model,
         corpus.documents(recipe.steps * recipe.batch, member.seed),
@@ -108,5 +112,10 @@ def train_member(
         recipe,
         progress,
         save,
-        folder / ".snapshot.pt",
+        kept / "snapshot.pt",
     )
+    for step in steps:
+        target = folder / f"step{step}"
+        shutil.rmtree(target, ignore_errors=True)
+        (kept / target.name).rename(target)
+    shutil.rmtree(kept)
