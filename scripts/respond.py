@@ -17,10 +17,9 @@ with job(snakemake) as log:
     listed = [[paths] if isinstance(paths, str) else paths for paths in files]
     for manifest, responses, record in zip(*listed, strict=True):
         description = json.loads(Path(manifest).read_text(encoding="utf-8"))
-        table, facts = ask_checkpoint(
-            study, wanted.family, wanted.benchmark, items, description, snakemake.threads, bar, log
-        )
-        with whole(responses) as part:
-            table.to_parquet(part, index=False)
+        facts = ask_checkpoint(
+            study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
+            Path("results/store"), Path(responses), bar, log,
+        )  # fmt: skip
         with whole(record) as part:
             part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -64,7 +64,8 @@ def test_scores_are_those_of_plain_forwards(family, batch_tokens, request):
     engine, plain = load(path, params, batch_tokens=batch_tokens), Model(path)
     done = []
     scores = engine.score(REQUESTS, done.append)
-    assert sum(done) == len(REQUESTS)
+    assert sum(len(found) for found in done) == len(REQUESTS)
+    assert {i: one for found in done for i, one in found.items()} == dict(enumerate(scores))
     for asked, got in zip(REQUESTS, scores, strict=True):
         for form, logprob, tokens in zip(asked.candidates, got.logprobs, got.tokens, strict=True):
             expected, length = plain.logprob(asked.prompt, form)

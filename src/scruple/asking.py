@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from scruple.engines import load_engine
-from scruple.responses import Bar, respond
+from scruple.engines.stored import StoredEngine
+from scruple.jobs import whole
+from scruple.responses import Bar, respond, schema_of
+from scruple.store import Store, fingerprint
 from scruple.study import Study
 
 
@@ -20,10 +26,12 @@ def ask_checkpoint(
     items: pd.DataFrame,
     manifest: dict[str, Any],
     threads: int,
+    store: Path,
+    target: Path,
     bar: Bar,
     log: logging.Logger,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Ask a checkpoint everything that a study wants to know of one benchmark.
+) -> dict[str, Any]:
+    """Ask a checkpoint all that a study wants to know of one benchmark; write the responses.
 
     Args:
         study: the study.
@@ -32,32 +40,41 @@ def ask_checkpoint(
         items: its items.
         manifest: what `fetch_checkpoint` wrote of the checkpoint.
         threads: CPU threads.
+        store: folder in which finished results of all checkpoints are kept.
+        target: the response table's file.
         bar: makes progress bars.
         log: told what is loaded and how long it took.
 
     Returns:
-        The response table, and what the provenance should say of it.
+        What the provenance should say of it.
 
     Raises:
         ScrupleError: if the checkpoint cannot be loaded or asked.
     """
     name = manifest["checkpoint"]
-    engine = load_engine(manifest, study.compute, threads)
-    description = engine.describe()
+    loaded = load_engine(manifest, study.compute, threads)
+    description = loaded.describe()
+    address = fingerprint(manifest, study.compute.engine, description["dtype"])
+    engine = StoredEngine(loaded, Store(store / address))
     facts = ", ".join(f"{key} {value}" for key, value in description.items())
     log.info("%s: %s", name, facts)
     start = time.monotonic()
     entry = study.benchmark(benchmark)
-    table = respond(study, entry, items, engine, study.format(family, name), name, bar)
+    schema = schema_of(entry.kind)
+    counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
+    with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for piece in respond(study, entry, items, engine, study.format(family, name), name, bar):
+            writer.write_table(pa.Table.from_pandas(piece, schema, preserve_index=False))
+            counts["responses"] += len(piece)
+            for count in ("prompt_tokens", "reasoning_tokens"):
+                counts[count] += int(piece[count].sum())
     seconds = round(time.monotonic() - start, 1)
-    log.info("%s: %d responses in %.1f s", name, len(table), seconds)
-    return table, {
+    log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
+    return {
         **description,
         "family": family,
         "checkpoint": name,
         "benchmark": benchmark,
-        "responses": len(table),
-        "prompt_tokens": int(table["prompt_tokens"].sum()),
-        "reasoning_tokens": int(table["reasoning_tokens"].sum()),
+        **counts,
         "seconds": seconds,
     }

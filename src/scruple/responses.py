@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from scruple.benchmarks import benchmark_module
 from scruple.engines import Engine, GenerateRequest, Generation, Progress, ScoreRequest, Scores
@@ -25,11 +27,34 @@ from scruple.prompts import (
 from scruple.rendering import Renderer
 from scruple.study import Benchmark, Study
 
+_PIECE = 4096
+"""Asks that are held in memory at once."""
+
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
 """What tells the rows of a response table apart."""
 
 Bar = Callable[[str, int], Progress]
 """Makes a progress bar from a title and a total, and returns how to advance it."""
+
+
+def schema_of(kind: str) -> pa.Schema:
+    """Return the columns of a response table."""
+    answers = benchmark_module(kind).ANSWERS
+    numbers = [(name, pa.int32()) for name in ("order", "sample")]
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in KEYS[:4]),
+            *numbers,
+            ("answer", pa.string()),
+            ("target", pa.string()),
+            *((f"logprob_{answer}", pa.float64()) for answer in answers),
+            *((f"tokens_{answer}", pa.int32()) for answer in answers),
+            ("valid_mass", pa.float64()),
+            ("reasoning", pa.string()),
+            ("prompt_tokens", pa.int32()),
+            ("reasoning_tokens", pa.int32()),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -62,15 +87,42 @@ def seed_of(study: Study, benchmark: str, draw: tuple[str, str, str, int, int]) 
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[Ask]:
-    """Return everything to ask about the items, in the order of the response table."""
+def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Ask]:
+    """Yield everything to ask about the items, in the order of the response table: by item."""
     prompts = load_prompts(study, benchmark.kind)
-    records = items.to_dict("records")
-    asks: list[Ask] = []
-    for condition in conditions_of(study, prompts):
-        for wording in wordings_of(study, condition):
-            asks += _asks_of(study, benchmark, prompts, condition, wording, records)
-    return asks
+    asked = [
+        (condition, wording)
+        for condition in conditions_of(study, prompts)
+        for wording in wordings_of(study, condition)
+    ]
+    for item in _records(items):
+        for condition, wording in asked:
+            yield from _asks_of(study, benchmark, prompts, condition, wording, item)
+
+
+def count_work(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> int:
+    """Return how many reasonings and answers there will be, without building any prompt."""
+    prompts = load_prompts(study, benchmark.kind)
+    scorings = len(benchmark_module(benchmark.kind).scorings(benchmark))
+    draws = sum(_draws_of(study, weight) for weight in items["weight"])
+    return benchmark.orders * sum(
+        len(wordings_of(study, condition))
+        # the reasoning is shared by all scorings
+        * (draws * (scorings + 1) if condition.reasoning else len(items) * scorings)
+        for condition in conditions_of(study, prompts)
+    )
+
+
+def _records(items: pd.DataFrame) -> Iterator[dict[Any, Any]]:
+    columns = list(items.columns)
+    for values in items.itertuples(index=False, name=None):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _draws_of(study: Study, weight: float) -> int:
+    """Return how often an item is reasoned about: once for each that it stands for, up to a cap."""
+    stands_for = min(max(round(weight), 1), study.decoding.max_repeats)
+    return study.decoding.samples * stands_for
 
 
 def _asks_of(
@@ -79,24 +131,23 @@ def _asks_of(
     prompts: PromptFile,
     condition: Condition,
     wording: str,
-    records: list[dict[Any, Any]],
+    item: dict[Any, Any],
 ) -> Iterator[Ask]:
     module = benchmark_module(benchmark.kind)
-    samples = study.decoding.samples if condition.reasoning else 1
+    samples = _draws_of(study, item["weight"]) if condition.reasoning else 1
     name = condition.instruction
     demands = name is not None and "{target}" in prompts.instructions[name][wording]
     for scoring in module.scorings(benchmark):
-        for item in records:
-            for order in range(benchmark.orders):
-                question = module.question(item, prompts, scoring, order)
-                turns = build_turns(prompts, condition, wording, question.slots, question.lead_in)
-                for sample in range(samples):
-                    yield Ask(
-                        (item["item_id"], condition.name, wording, scoring, order, sample),
-                        turns,
-                        question.candidates,
-                        str(item["follow"]) if demands else "",
-                    )
+        for order in range(benchmark.orders):
+            question = module.question(item, prompts, scoring, order)
+            turns = build_turns(prompts, condition, wording, question.slots, question.lead_in)
+            for sample in range(samples):
+                yield Ask(
+                    (item["item_id"], condition.name, wording, scoring, order, sample),
+                    turns,
+                    question.candidates,
+                    str(item["follow"]) if demands else "",
+                )
 
 
 def respond(
@@ -107,8 +158,8 @@ def respond(
     format: str,
     checkpoint: str,
     bar: Bar,
-) -> pd.DataFrame:
-    """Return the response table of one checkpoint on one benchmark, all conditions together.
+) -> Iterator[pd.DataFrame]:
+    """Yield the response table of one checkpoint on one benchmark, piece by piece.
 
     Args:
         study: conditions, wordings, decoding and seed.
@@ -119,7 +170,7 @@ def respond(
         checkpoint: its name, for messages.
         bar: makes progress bars.
 
-    Returns:
+    Yields:
         One row per item × condition × wording × scoring × order × sample: the KEYS; `answer`, the
         likeliest one; `target`, where the prompt asked for one; `logprob_<answer>` and, where
         candidates are whole texts, `tokens_<answer>`; `valid_mass`; `reasoning`; the numbers of
@@ -130,26 +181,33 @@ def respond(
             tokenizer cannot tell candidates apart.
     """
     renderer = Renderer(format, load_dialogue(study), engine.tokenizer, checkpoint)
-    asks = build_asks(study, benchmark, items)
-    engine.check(
-        [_score_request(ask, renderer, "", checkpoint) for ask in asks if not _reasons(ask)], 0
-    )
-    reserve = study.decoding.max_new_tokens
-    engine.check(
-        [_score_request(ask, renderer, "", checkpoint) for ask in asks if _reasons(ask)], reserve
-    )
-    reasoning = _reason(study, benchmark, asks, engine, renderer, checkpoint, bar)
-    requests = [
-        _score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint) for ask in asks
-    ]
-    progress = bar(f"{checkpoint} {benchmark.name}: scoring", len(requests))
-    scores = engine.score(requests, progress)
+    for asks in _batched(build_asks(study, benchmark, items), _PIECE):
+        for reasons in (False, True):
+            requests = [
+                _score_request(ask, renderer, "", checkpoint)
+                for ask in asks
+                if _reasons(ask) == reasons
+            ]
+            engine.check(requests, study.decoding.max_new_tokens if reasons else 0)
     answers = benchmark_module(benchmark.kind).ANSWERS
-    rows = [
-        _row(ask, request, result, reasoning.get(ask.draw), answers)
-        for ask, request, result in zip(asks, requests, scores, strict=True)
-    ]
-    return pd.DataFrame(rows)
+    progress = bar(f"{checkpoint} {benchmark.name}", count_work(study, benchmark, items))
+    for asks in _batched(build_asks(study, benchmark, items), _PIECE):
+        reasoning = _reason(study, benchmark, asks, engine, renderer, checkpoint, progress)
+        requests = [
+            _score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint)
+            for ask in asks
+        ]
+        scores = engine.score(requests, lambda found: progress(len(found)))
+        rows = [
+            _row(ask, request, result, reasoning.get(ask.draw), answers)
+            for ask, request, result in zip(asks, requests, scores, strict=True)
+        ]
+        yield pd.DataFrame(rows)
+
+
+def _batched(asks: Iterator[Ask], n: int) -> Iterator[list[Ask]]:
+    while piece := list(itertools.islice(asks, n)):
+        yield piece
 
 
 def _reasons(ask: Ask) -> bool:
@@ -164,11 +222,11 @@ def _text(generation: Generation | None) -> str:
 def _reason(
     study: Study,
     benchmark: Benchmark,
-    asks: list[Ask],
+    asks: Sequence[Ask],
     engine: Engine,
     renderer: Renderer,
     checkpoint: str,
-    bar: Bar,
+    progress: Progress,
 ) -> dict[tuple[str, str, str, int, int], Generation]:
     """Sample the reasoning of every ask that has one."""
     draws = {ask.draw: ask for ask in asks if _reasons(ask)}
@@ -184,8 +242,7 @@ def _reason(
         )
         for draw, ask in draws.items()
     ]
-    progress = bar(f"{checkpoint} {benchmark.name}: reasoning", len(requests))
-    generations = engine.generate(requests, study.decoding, progress)
+    generations = engine.generate(requests, study.decoding, lambda found: progress(len(found)))
     return dict(zip(draws, generations, strict=True))
 
 

@@ -155,6 +155,7 @@ class Decoding(Strict):
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     samples: Annotated[int, Field(gt=0)] = 1
+    max_repeats: Annotated[int, Field(gt=0)] = 1
 
 
 class Compute(Strict):
@@ -187,7 +188,7 @@ class Study(Strict):
     @field_validator("study")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
-        if value in ("sources", "control-family", "logs"):
+        if value in ("sources", "store", "control-family", "logs"):
             raise ValueError(f"`{value}` is a folder of the workflow's own; choose another name")
         return value
 

@@ -150,7 +150,8 @@ def _measure_benchmark(
     decoding = study.decoding.model_copy(update={"samples": effort.samples[kind]})
     study = study.model_copy(update={"decoding": decoding})
     name = study.families[0].checkpoints[0].name
-    responses = respond(study, benchmark, items, engine, "dialogue", name, bar)
+    pieces = respond(study, benchmark, items, engine, "dialogue", name, bar)
+    responses = pd.concat(pieces, ignore_index=True)
     joined = responses.merge(items, on="item_id", how="left", validate="many_to_one")
     whole = effort.part.places == WHOLE.places and kind != "bbq"
     plain: ClusterSums | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -76,6 +76,8 @@ class Generation:
 
 Progress = Callable[[int], Any]
 """Called with the number of requests that were just finished."""
+Finished = Callable[[Mapping[int, Any]], Any]
+"""Called with results as they come: number of the request → its result."""
 
 
 class Engine(Protocol):
@@ -96,14 +98,25 @@ class Engine(Protocol):
         """
         ...
 
-    def score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[Scores]:
-        """Return the candidates' log-probabilities, one result per request, in order."""
+    def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
+        """Return the candidates' log-probabilities, one result per request, in order.
+
+        Args:
+            requests: what is asked.
+            finished: called with results as they come, each of them once.
+        """
         ...
 
     def generate(
-        self, requests: Sequence[GenerateRequest], decoding: Decoding, progress: Progress
+        self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
     ) -> list[Generation]:
-        """Return one sampled continuation per request, in order."""
+        """Return one sampled continuation per request, in order.
+
+        Args:
+            requests: what to continue.
+            decoding: how.
+            finished: called with results as they come, each of them once.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -7,42 +7,33 @@ only a difference in the probabilities themselves, of the size of rounding, can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from transformers import LogitsProcessor
 
 from scruple.study import Decoding
 
 
-class SeededSampling(LogitsProcessor):
-    """Leaves one token per row possible: the one drawn by the row's own random stream."""
+def stream_of(seed: int, n: int) -> np.ndarray:
+    """Return the first n random numbers of a request's stream, from 0 to 1, shape (n,)."""
+    return np.random.default_rng(seed).random(n)
 
-    def __init__(self, seeds: Sequence[int], prompt_length: int, decoding: Decoding) -> None:
-        """Prepare the streams.
 
-        Args:
-            seeds: one per row of the batch.
-            prompt_length: columns that the batch has before the first sampled token.
-            decoding: temperature, top-p and the largest number of tokens.
-        """
-        draws = [np.random.default_rng(seed).random(decoding.max_new_tokens) for seed in seeds]
-        self._draws = torch.from_numpy(np.stack(draws))
-        self._prompt_length = prompt_length
-        self._decoding = decoding
+def draw_tokens(logits: torch.Tensor, points: torch.Tensor, decoding: Decoding) -> list[int]:
+    """Return one token per row: where the cumulative distribution passes the row's point.
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores of −inf, but 0 for the drawn token; both of shape (rows, vocabulary)."""
-        step = input_ids.shape[1] - self._prompt_length
-        p = torch.softmax(scores.double() / self._decoding.temperature, dim=-1)
-        if self._decoding.top_p < 1:
-            p = keep_top_p(p, self._decoding.top_p)
-        cumulative = p.cumsum(dim=-1)
-        points = self._draws[:, step].to(scores.device)[:, None] * cumulative[:, -1:]
-        drawn = torch.searchsorted(cumulative, points, right=True)
-        drawn = drawn.clamp(max=scores.shape[1] - 1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
+    Args:
+        logits: of the next token, shape (rows, vocabulary).
+        points: random numbers from 0 to 1, shape (rows,).
+        decoding: temperature and top-p.
+    """
+    p = torch.softmax(logits.double() / decoding.temperature, dim=-1)
+    if decoding.top_p < 1:
+        p = keep_top_p(p, decoding.top_p)
+    cumulative = p.cumsum(dim=-1)
+    reached = points.to(logits.device)[:, None] * cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, reached, right=True)[:, 0]
+    tokens: list[int] = drawn.clamp(max=logits.shape[1] - 1).tolist()
+    return tokens
 
 
 def keep_top_p(p: torch.Tensor, top_p: float) -> torch.Tensor:

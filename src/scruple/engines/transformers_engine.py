@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
+import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessorList
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from scruple.engines import GenerateRequest, Generation, Progress, ScoreRequest, Scores
-from scruple.engines.sampling import SeededSampling
+from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.engines.forward import Place, choose_forward
+from scruple.engines.generation import Sampler
+from scruple.engines.prefix_tree import Tokens
 from scruple.engines.tokens import Encoded, encode, independent
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
-Tokens = tuple[int, ...]
+log = logging.getLogger(__name__)
+
+_TAIL = 40  # characters of a prompt by whose side its candidates are told apart
+_SPECIAL = 8  # tokens that a tokenizer may add to any text
 
 _DTYPES = {
     "float32": torch.float32,
@@ -102,33 +110,43 @@ class TransformersEngine:
         self._model = model
         self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
-        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._forward = choose_forward(model, batch_tokens)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self._ends = sorted({*ends, tokenizer.eos_token_id} - {None})
-        # a checkpoint's own settings may hold penalties, which would fill in what is not set here
-        model.generation_config = GenerationConfig()
+        self._sampler = Sampler(model, self._forward, self._ends, tokenizer, batch_tokens)
         text_config = model.config.get_text_config()
         self._window = getattr(text_config, "max_position_embeddings", None)
 
     def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Refuse prompts that do not fit the window; see `scruple.engines.Engine.check`."""
-        for request, encoded in zip(requests, encode(self.tokenizer, requests), strict=True):
+        """Refuse prompts that do not fit the window; see `scruple.engines.Engine.check`.
+
+        Candidates are told apart by the end of a prompt, and a text of few bytes has few tokens: so
+        few prompts need to be tokenised whole.
+        """
+        encode(
+            self.tokenizer,
+            [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests],
+        )
+        if self._window is None:
+            return
+        near = [r for r in requests if _most_tokens(r) + reserve > self._window]
+        for request, encoded in zip(near, encode(self.tokenizer, near), strict=True):
             longest = len(encoded.context) + max(len(c) for c in encoded.candidates) + reserve
-            if self._window is not None and longest > self._window:
+            if longest > self._window:
                 raise ScrupleError(
                     f"{request.key}: the prompt needs up to {longest} tokens, {reserve} of them "
                     f"for reasoning, and the model's window has {self._window}; leave the "
                     "benchmark or checkpoint out, or lower `decoding.max_new_tokens`."
                 )
 
-    def score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[Scores]:
+    def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
 
         A row is a context with all tokens of one candidate but the last; rows that are equal, as
-        those of one-token candidates are, run once.
+        those of one-token candidates and of equal requests are, run once.
         """
         encoded = encode(self.tokenizer, requests)
         # row → (request, candidate) pairs that read their log-probabilities from it
@@ -138,28 +156,74 @@ class TransformersEngine:
                 readers.setdefault(request.context + candidate[:-1], []).append((i, j))
         logprobs: list[list[float]] = [[0.0] * len(e.candidates) for e in encoded]
         waiting = [len(e.candidates) for e in encoded]
-        for batch in self._batches(sorted(readers, key=lambda row: (-len(row), row))):
-            starts = [min(len(encoded[i].context) for i, _ in readers[row]) for row in batch]
-            for row, logits, start in self._forward(batch, min(starts) - 1):
-                done = 0
-                for i, j in readers[row]:
-                    candidate = torch.tensor(encoded[i].candidates[j], device=logits.device)
-                    first = len(encoded[i].context) - 1 - start
-                    at = logits[first : first + len(candidate)]
-                    logprobs[i][j] = float(at.gather(1, candidate[:, None]).double().sum())
-                    if math.isnan(logprobs[i][j]):
-                        raise ScrupleError(
-                            f"{requests[i].key}: the checkpoint gives no probabilities (NaN): its "
-                            "weights are damaged, or `compute.dtype` is too narrow for them; try "
-                            "bfloat16 or float32."
-                        )
-                    waiting[i] -= 1
-                    done += waiting[i] == 0
-                progress(done)
-        return [_scores(*pair) for pair in zip(encoded, logprobs, strict=True)]
+        results: dict[int, Scores] = {}
+        for batch in self._forward.batches(list(readers)):
+            pairs = [(i, j) for tokens in batch for i, j in readers[tokens]]
+            reads = [[(encoded[i], j) for i, j in readers[tokens]] for tokens in batch]
+            sums = self._read(batch, reads)
+            done: dict[int, Scores] = {}
+            for (i, j), value in zip(pairs, sums, strict=True):
+                if math.isnan(value):
+                    raise ScrupleError(
+                        f"{requests[i].key}: the checkpoint gives no probabilities (NaN): its "
+                        "weights are damaged, or `compute.dtype` is too narrow for them; try "
+                        "bfloat16 or float32."
+                    )
+                logprobs[i][j] = value
+                waiting[i] -= 1
+                if waiting[i] == 0:
+                    done[i] = _scores(encoded[i], logprobs[i])
+            results |= done
+            finished(done)
+        return [results[i] for i in range(len(requests))]
+
+    def _read(
+        self, batch: Sequence[Tokens], reads: Sequence[Sequence[tuple[Encoded, int]]]
+    ) -> list[float]:
+        """Return log-probabilities of candidates, of all rows one after the other.
+
+        Args:
+            batch: the rows.
+            reads: per row the requests, and the numbers of their candidates, that it is read for.
+        """
+        places: dict[Place, int] = {}
+        where, tokens, owners = [], [], []
+        flat = [(row, *read) for row, own in enumerate(reads) for read in own]
+        for owner, (row, request, j) in enumerate(flat):
+            first = len(request.context) - 1
+            for k, token in enumerate(request.candidates[j]):
+                where.append(places.setdefault((row, first + k), len(places)))
+                tokens.append(token)
+                owners.append(owner)
+        try:
+            logs = torch.log_softmax(self._forward.read(batch, list(places)).float(), dim=-1)
+            chosen = torch.tensor(tokens).to(logs.device)
+            values = logs[torch.tensor(where).to(logs.device), chosen].double().cpu().numpy()
+        except RuntimeError as error:
+            half = self._half(error, len(batch))
+            return self._read(batch[:half], reads[:half]) + self._read(batch[half:], reads[half:])
+        return [float(value) for value in np.bincount(owners, values, len(flat))]
+
+    def _half(self, error: RuntimeError, rows: int) -> int:
+        """Return how many rows to go on with after a batch that did not fit into memory.
+
+        Raises:
+            ScrupleError: if the batch had one row.
+            RuntimeError: the error itself, if it is another one.
+        """
+        if not should_reduce_batch_size(error):
+            raise error
+        clear_device_cache()
+        if rows == 1:
+            raise ScrupleError(
+                "a single prompt does not fit into memory; take a larger or a second GPU, or leave "
+                "this checkpoint out."
+            ) from None
+        log.warning("out of memory with %d rows: going on with half as many", rows)
+        return rows // 2
 
     def generate(
-        self, requests: Sequence[GenerateRequest], decoding: Decoding, progress: Progress
+        self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
     ) -> list[Generation]:
         """Sample continuations; see `scruple.engines.Engine.generate`."""
         texts = {(request.prompt, request.special) for request in requests}
@@ -168,14 +232,23 @@ class TransformersEngine:
             for text, special in texts
         }
         prompts = [tokens[request.prompt, request.special] for request in requests]
-        order = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), i))
         results: dict[int, Generation] = {}
-        room = decoding.max_new_tokens
-        for numbers in self._batches(order, length=lambda i: len(prompts[i]) + room):
-            batch = [requests[i] for i in numbers]
-            texts = self._sample([prompts[i] for i in numbers], batch, decoding)
-            results |= dict(zip(numbers, texts, strict=True))
-            progress(len(numbers))
+        by_stop: dict[str | None, list[int]] = {}
+        for i, request in enumerate(requests):
+            by_stop.setdefault(request.stop, []).append(i)
+        for stop, numbers in by_stop.items():
+
+            def pass_on(found: dict[int, list[int]], numbers: list[int] = numbers) -> None:
+                done = {
+                    numbers[k]: self._finish(sampled, requests[numbers[k]])
+                    for k, sampled in found.items()
+                }
+                results.update(done)
+                finished(done)
+
+            own = [prompts[i] for i in numbers]
+            seeds = [requests[i].seed for i in numbers]
+            self._sampler.run(own, seeds, stop, decoding, pass_on)
         return [results[i] for i in range(len(requests))]
 
     def describe(self) -> dict[str, Any]:
@@ -187,84 +260,25 @@ class TransformersEngine:
             "engine": f"transformers {transformers.__version__}, torch {torch.__version__}",
             "device": name,
             "threads": torch.get_num_threads(),
+            "forward": self._forward.name,
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "params": sum(parameter.numel() for parameter in self._model.parameters()),
         }
 
-    def _batches(self, rows: Sequence[Any], length: Any = len) -> Iterator[list[Any]]:
-        """Cut rows, longest first, into batches of at most `batch_tokens`; one row at least."""
-        batch: list[Any] = []
-        for row in rows:
-            if batch and length(batch[0]) * (len(batch) + 1) > self._batch_tokens:
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
-
-    @torch.inference_mode()
-    def _forward(
-        self, batch: Sequence[Tokens], start: int
-    ) -> Iterator[tuple[Tokens, torch.Tensor, int]]:
-        """Yield (row, log-probabilities, start): of shape (len(row) − start, vocabulary).
-
-        Position k of them is the distribution of the token after row[start + k]. Padding stands
-        on the right, where a causal model cannot see it.
-        """
-        width = max(len(row) for row in batch)
-        ids = torch.full((len(batch), width), self.tokenizer.pad_token_id)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for i, row in enumerate(batch):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
-        options: dict[str, Any] = {"use_cache": False}
-        if self._keeps_logits:
-            options["logits_to_keep"] = width - start
-        logits = self._model(
-            input_ids=ids.to(self._device), attention_mask=mask.to(self._device), **options
-        ).logits
-        if not self._keeps_logits:
-            logits = logits[:, start:]
-        for i, row in enumerate(batch):
-            yield row, torch.log_softmax(logits[i, : len(row) - start].float(), dim=-1), start
-
-    @torch.inference_mode()
-    def _sample(
-        self, prompts: list[Tokens], batch: list[GenerateRequest], decoding: Decoding
-    ) -> list[Generation]:
-        width = max(len(prompt) for prompt in prompts)
-        ids = torch.full((len(prompts), width), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for i, prompt in enumerate(prompts):  # on the left, so that all rows go on together
-            ids[i, width - len(prompt) :] = torch.tensor(prompt)
-            mask[i, width - len(prompt) :] = 1
-        stop = batch[0].stop
-        sampling = SeededSampling([request.seed for request in batch], width, decoding)
-        output = self._model.generate(
-            input_ids=ids.to(self._device),
-            attention_mask=mask.to(self._device),
-            generation_config=GenerationConfig(
-                max_new_tokens=decoding.max_new_tokens,
-                do_sample=False,
-                eos_token_id=self._ends or None,
-                pad_token_id=self.tokenizer.pad_token_id,
-            ),
-            logits_processor=LogitsProcessorList([sampling]),
-            **({"stop_strings": [stop], "tokenizer": self.tokenizer} if stop else {}),
-        )
-        return [
-            self._finish(row[width:].tolist(), request)
-            for row, request in zip(output, batch, strict=True)
-        ]
-
     def _finish(self, tokens: list[int], request: GenerateRequest) -> Generation:
         """Cut a sampled row at its end token and its stop text."""
-        ends = {*self._ends, self.tokenizer.pad_token_id}
-        length = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
+        ended = tokens[-1] in self._ends
+        length = len(tokens) - ended
         text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True)
         if request.stop is not None:
             text = text.split(request.stop)[0]
         return Generation(text.rstrip(), length)
+
+
+def _most_tokens(request: ScoreRequest) -> int:
+    """Return more tokens than a request can have: no tokenizer makes more than one of a byte."""
+    candidate = max(len(form.encode()) for form in request.candidates)
+    return len(request.prompt.encode()) + candidate + _SPECIAL
 
 
 def _scores(encoded: Encoded, logprobs: list[float]) -> Scores:

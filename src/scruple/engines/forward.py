@@ -1,0 +1,254 @@
+"""Two ways through a model: plain batches, and packed prefix trees, with the same answers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from scruple.engines.prefix_tree import Pack, Tokens, make_pack, plan_packs
+
+log = logging.getLogger(__name__)
+
+Place = tuple[int, int]
+"""Number of a sequence in its batch, and the position whose next token is asked for."""
+
+_PACK = (256, 2048)
+"""Fewest and most nodes of a pack, unless the budget is smaller."""
+_TOLERANCE = {torch.float32: 1e-3}
+_ROUGH = 0.1
+"""Largest difference between packed and plain log-probabilities, in units of their spread."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a model has read of R prompts, from which it can go on.
+
+    Attributes:
+        logits: of the token after each prompt, shape (R, vocabulary).
+        layers: keys and values per layer, of shape (R, heads, L, size of a head), padded left.
+        mask: 1 where a prompt has a token, shape (R, L).
+    """
+
+    logits: torch.Tensor
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+    mask: torch.Tensor
+
+
+class Forward(Protocol):
+    """Reads distributions of next tokens off a model."""
+
+    name: str
+
+    def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Cut distinct sequences into batches, the same ones for the same sequences."""
+        ...
+
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
+        """Return the logits of the tokens after some places, shape (places, vocabulary)."""
+        ...
+
+    def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
+        """Read prompts to go on from, each as many times as `repeats` says."""
+        ...
+
+
+class Plain:
+    """Batches of sequences of about the same length, padded on the right."""
+
+    name = "plain batches"
+
+    def __init__(self, model: Any, batch_tokens: int) -> None:
+        """Wrap a model.
+
+        Args:
+            model: a causal language model in evaluation mode.
+            batch_tokens: tokens of a batch, padding included.
+        """
+        self._model = model
+        self._budget = batch_tokens
+        self._device = model.get_input_embeddings().weight.device
+        self._keeps_logits = takes(model, "logits_to_keep")
+
+    def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Cut sequences, longest first, by tokens; see `Forward.batches`."""
+        batch: list[Tokens] = []
+        for row in sorted(rows, key=lambda row: (-len(row), row)):
+            if batch and len(batch[0]) * (len(batch) + 1) > self._budget:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    @torch.inference_mode()
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
+        """See `Forward.read`. A causal model cannot see padding on the right."""
+        width = max(len(row) for row in batch)
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(batch):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        wanted = torch.tensor(places)
+        start = int(wanted[:, 1].min())
+        options: dict[str, Any] = {"use_cache": False}
+        if self._keeps_logits:
+            options["logits_to_keep"] = width - start
+        logits = self._model(
+            input_ids=ids.to(self._device), attention_mask=mask.to(self._device), **options
+        ).logits
+        offset = start if self._keeps_logits else 0
+        wanted = wanted.to(logits.device)
+        return logits[wanted[:, 0], wanted[:, 1] - offset]
+
+    @torch.inference_mode()
+    def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
+        """See `Forward.prefix`."""
+        mask = _left_mask([len(row) for row in batch]).to(self._device)
+        ids = torch.zeros_like(mask)
+        for number, row in enumerate(batch):
+            ids[number, -len(row) :] = torch.tensor(row)
+        options: dict[str, Any] = {}
+        if takes(self._model, "position_ids"):
+            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        if self._keeps_logits:
+            options["logits_to_keep"] = 1
+        output = self._model(input_ids=ids, attention_mask=mask, use_cache=True, **options)
+        index = torch.repeat_interleave(torch.tensor(repeats)).to(self._device)
+        layers = [
+            (layer.keys[index], layer.values[index]) for layer in output.past_key_values.layers
+        ]
+        return Prefix(output.logits[:, -1][index.to(output.logits.device)], layers, mask[index])
+
+
+class Packed:
+    """Prefix trees: every distinct token of a batch once, logits only where they are read."""
+
+    name = "packed prefix trees"
+
+    def __init__(self, model: Any, batch_tokens: int, additive: bool = False) -> None:
+        """Wrap a model.
+
+        Args:
+            model: a causal language model in evaluation mode.
+            batch_tokens: nodes of a pack, if fewer than what pays for the model's width.
+            additive: whether the mask is added to attention scores, instead of true and false.
+        """
+        self._model = model
+        # attention costs the square of a pack, and each pack repeats its shared beginning: with
+        # twice the width, attention takes a third of what the layers' other products take
+        width = int(model.get_input_embeddings().weight.shape[1])
+        self._budget = min(batch_tokens, max(_PACK[0], min(_PACK[1], 2 * width)))
+        self._device = model.get_input_embeddings().weight.device
+        self._additive = additive
+
+    def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Cut sequences into packs; see `Forward.batches`."""
+        return plan_packs(rows, self._budget)
+
+    @torch.inference_mode()
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
+        """See `Forward.read`."""
+        pack = make_pack(batch)
+        nodes = np.array([pack.paths[row][position] for row, position in places])
+        return self._run(pack, nodes, False)[0]
+
+    @torch.inference_mode()
+    def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
+        """See `Forward.prefix`. What the prompts share is computed once, then copied."""
+        pack = make_pack(batch)
+        paths = [
+            path for path, times in zip(pack.paths, repeats, strict=True) for _ in range(times)
+        ]
+        logits, cache = self._run(pack, np.array([path[-1] for path in paths]), True)
+        mask = _left_mask([len(path) for path in paths])
+        nodes = torch.zeros_like(mask)
+        for number, path in enumerate(paths):
+            nodes[number, -len(path) :] = torch.from_numpy(path)
+        layers = []
+        for layer in cache.layers:
+            here = nodes.to(layer.keys.device)
+            layers.append(
+                (layer.keys[0][:, here].transpose(0, 1), layer.values[0][:, here].transpose(0, 1))
+            )
+        return Prefix(logits, layers, mask.to(self._device))
+
+    def _run(self, pack: Pack, nodes: np.ndarray, use_cache: bool) -> tuple[torch.Tensor, Any]:
+        """Return the logits after some nodes, and the cache of all."""
+        kept, where = np.unique(nodes, return_inverse=True)
+        mask = torch.from_numpy(pack.visible)[None, None].to(self._device)
+        if self._additive:
+            least = torch.finfo(self._model.dtype).min
+            mask = torch.where(mask, 0.0, least).to(self._model.dtype)
+        output = self._model(
+            input_ids=torch.from_numpy(pack.tokens)[None].to(self._device),
+            position_ids=torch.from_numpy(pack.depths)[None].to(self._device),
+            attention_mask=mask,
+            logits_to_keep=torch.from_numpy(kept).to(self._device),
+            use_cache=use_cache,
+        )
+        logits = output.logits[0]
+        return logits[torch.from_numpy(where).to(logits.device)], output.past_key_values
+
+
+def choose_forward(model: Any, batch_tokens: int) -> Forward:
+    """Return packed prefix trees where they give what plain batches give, else plain batches.
+
+    Not every architecture takes positions and a mask of one's own (ALiBi has no positions, some
+    count them from the mask), so both ways are tried on a few sequences that branch.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        batch_tokens: tokens of a batch.
+    """
+    plain = Plain(model, batch_tokens)
+    if not (takes(model, "position_ids") and takes(model, "logits_to_keep")):
+        log.info("plain batches: the model takes no positions, or keeps all logits")
+        return plain
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        log.info("plain batches: the model has layers of %s", ", ".join(sorted(kinds)))
+        return plain
+    batch, places = _branching(int(model.get_input_embeddings().weight.shape[0]))
+    expected = torch.log_softmax(plain.read(batch, places).float(), dim=-1)
+    allowed = _TOLERANCE.get(model.dtype, _ROUGH) * float(expected.std(dim=-1).mean())
+    for additive in (False, True):
+        packed = Packed(model, batch_tokens, additive)
+        try:
+            found = torch.log_softmax(packed.read(batch, places).float(), dim=-1)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            log.info("packed prefix trees fail (%s: %s)", type(error).__name__, error)
+            continue
+        difference = float((found - expected).abs().max())
+        if difference <= allowed:
+            return packed
+        log.info("packed prefix trees differ from plain batches by %.2g in log p", difference)
+    log.info("plain batches: the model cannot read packed prefix trees")
+    return plain
+
+
+def _left_mask(lengths: Sequence[int]) -> torch.Tensor:
+    """Return 1 where sequences of these lengths have tokens, padded on the left."""
+    width = max(lengths)
+    return (torch.arange(width)[None] >= width - torch.tensor(lengths)[:, None]).long()
+
+
+def _branching(words: int) -> tuple[list[Tokens], list[Place]]:
+    """Return sorted sequences that share beginnings, and all places in them."""
+    rng = np.random.default_rng(0)
+    trunk = tuple(int(token) for token in rng.integers(words, size=7))
+    ends = [tuple(int(token) for token in rng.integers(words, size=n)) for n in (1, 3, 5, 4)]
+    rows = {trunk, *(trunk + end for end in ends[:3]), trunk[:3] + ends[3]}
+    batch = sorted(rows)
+    return batch, [(row, place) for row in range(len(batch)) for place in range(len(batch[row]))]
+
+
+def takes(model: Any, name: str) -> bool:
+    """Tell whether a model's forward has an argument of that name."""
+    return name in inspect.signature(model.forward).parameters

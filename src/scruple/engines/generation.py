@@ -1,0 +1,198 @@
+"""Samples many continuations at once: rows that end make room for new ones.
+
+Prompts are read as prefix trees where the model can, so that what they share is computed once; each
+row then goes on with its own keys and values. A row's draws are its own (see
+`scruple.engines.sampling`), so what runs beside it changes nothing but rounding.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from scruple.engines.forward import Forward, Prefix, takes
+from scruple.engines.prefix_tree import Tokens
+from scruple.engines.sampling import draw_tokens, stream_of
+from scruple.study import Decoding
+
+Layers = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values per layer, each of shape (rows, heads, length, size of a head)."""
+
+_REFILL_AT = 0.75
+"""Share of the rows that may still be at work when new ones are taken in: prefills stay wide."""
+_TAIL = 16
+"""Last tokens in which a stop text is looked for; no stop text is longer."""
+
+
+@dataclass
+class _Row:
+    """A continuation at work."""
+
+    number: int
+    prompt: Tokens
+    draws: np.ndarray
+    tokens: list[int] = field(default_factory=list)
+
+
+class Sampler:
+    """Continues prompts by sampling."""
+
+    def __init__(
+        self, model: Any, forward: Forward, ends: Sequence[int], tokenizer: Any, batch_tokens: int
+    ) -> None:
+        """Prepare for a model.
+
+        Args:
+            model: a causal language model in evaluation mode.
+            forward: the way through it that was chosen.
+            ends: tokens that end a text.
+            tokenizer: the model's.
+            batch_tokens: tokens that all rows together may hold, padding included.
+        """
+        self._model = model
+        self._forward = forward
+        self._ends = set(ends)
+        self._tokenizer = tokenizer
+        self._budget = batch_tokens
+        self._device = model.get_input_embeddings().weight.device
+        self._places = takes(model, "position_ids")
+
+    @torch.inference_mode()
+    def run(
+        self,
+        prompts: Sequence[Tokens],
+        seeds: Sequence[int],
+        stop: str | None,
+        decoding: Decoding,
+        finished: Callable[[dict[int, list[int]]], Any],
+    ) -> None:
+        """Sample one continuation per prompt.
+
+        Args:
+            prompts: the tokens to go on from.
+            seeds: of each prompt's draws.
+            stop: text that ends a continuation; None to rely on the end tokens.
+            decoding: temperature, top-p and the largest number of tokens.
+            finished: called with number of the prompt → its sampled tokens, the end token included.
+        """
+        room = decoding.max_new_tokens
+        order = sorted(range(len(prompts)), key=lambda i: prompts[i])
+        waiting = deque(_Row(i, prompts[i], stream_of(seeds[i], room)) for i in order)
+        width = max(len(prompt) for prompt in prompts) + room
+        most = max(1, self._budget // width)
+        batch = _Batch.empty()
+        while waiting or batch.rows:
+            if waiting and len(batch.rows) <= _REFILL_AT * most:
+                new = [waiting.popleft() for _ in range(min(most - len(batch.rows), len(waiting)))]
+                for prefix, rows in self._read(new):
+                    added = _Batch(rows, prefix.layers, prefix.mask)
+                    batch = batch.join(
+                        self._advance(added, prefix.logits, stop, decoding, finished)
+                    )
+                continue
+            batch = self._advance(batch, self._step(batch), stop, decoding, finished)
+
+    def _read(self, rows: list[_Row]) -> Iterator[tuple[Prefix, list[_Row]]]:
+        """Read the prompts of new rows."""
+        by_prompt: dict[Tokens, list[_Row]] = {}
+        for row in rows:
+            by_prompt.setdefault(row.prompt, []).append(row)
+        for prompts in self._forward.batches(list(by_prompt)):
+            repeats = [len(by_prompt[prompt]) for prompt in prompts]
+            prefix = self._forward.prefix(prompts, repeats)
+            yield prefix, [row for prompt in prompts for row in by_prompt[prompt]]
+
+    def _step(self, batch: _Batch) -> torch.Tensor:
+        """Return the logits after each row's last token, and let the batch grow by it."""
+        ids = torch.tensor([row.tokens[-1] for row in batch.rows], device=self._device)
+        more = torch.ones((len(batch.rows), 1), dtype=batch.mask.dtype, device=batch.mask.device)
+        batch.mask = torch.cat([batch.mask, more], dim=1)
+        options = {}
+        if self._places:
+            options["position_ids"] = batch.mask.sum(dim=1, keepdim=True) - 1
+        cache = DynamicCache(batch.layers)
+        logits = self._model(
+            input_ids=ids[:, None], attention_mask=batch.mask, past_key_values=cache,
+            use_cache=True, **options,
+        ).logits[:, -1]  # fmt: skip
+        batch.layers = [(layer.keys, layer.values) for layer in cache.layers]
+        return logits
+
+    def _advance(
+        self,
+        batch: _Batch,
+        logits: torch.Tensor,
+        stop: str | None,
+        decoding: Decoding,
+        finished: Callable[[dict[int, list[int]]], Any],
+    ) -> _Batch:
+        """Draw each row's next token; return the rows that go on."""
+        step = [len(row.tokens) for row in batch.rows]
+        points = torch.tensor([row.draws[k] for row, k in zip(batch.rows, step, strict=True)])
+        for row, token in zip(batch.rows, draw_tokens(logits, points, decoding), strict=True):
+            row.tokens.append(token)
+        stopped = self._stopped(batch.rows, stop)
+        done = {
+            row.number: row.tokens
+            for row, at_stop in zip(batch.rows, stopped, strict=True)
+            if at_stop or row.tokens[-1] in self._ends or len(row.tokens) == decoding.max_new_tokens
+        }
+        if done:
+            batch = batch.keep([i for i, row in enumerate(batch.rows) if row.number not in done])
+            finished(done)
+        return batch
+
+    def _stopped(self, rows: list[_Row], stop: str | None) -> list[bool]:
+        if stop is None:
+            return [False] * len(rows)
+        tails = self._tokenizer.batch_decode([row.tokens[-_TAIL:] for row in rows])
+        return [stop in tail for tail in tails]
+
+
+@dataclass
+class _Batch:
+    """Rows at work, with their keys and values; what is shorter is padded on the left."""
+
+    rows: list[_Row]
+    layers: Layers
+    mask: torch.Tensor
+
+    @classmethod
+    def empty(cls) -> _Batch:
+        return cls([], [], torch.zeros((0, 0), dtype=torch.long))
+
+    def keep(self, places: list[int]) -> _Batch:
+        """Return some of the rows, without columns that none of them needs."""
+        if not places:
+            return _Batch.empty()
+        index = torch.tensor(places, device=self.mask.device)
+        mask = self.mask[index]
+        start = int(mask.any(dim=0).int().argmax())
+        layers = [(k[index][:, :, start:], v[index][:, :, start:]) for k, v in self.layers]
+        return _Batch([self.rows[i] for i in places], layers, mask[:, start:])
+
+    def join(self, other: _Batch) -> _Batch:
+        """Return the rows of both."""
+        if not self.rows or not other.rows:
+            return self if self.rows else other
+        length = max(self.mask.shape[1], other.mask.shape[1])
+        one, two = self._widen(length), other._widen(length)
+        layers = [
+            (torch.cat([k, more_k]), torch.cat([v, more_v]))
+            for (k, v), (more_k, more_v) in zip(one.layers, two.layers, strict=True)
+        ]
+        return _Batch(one.rows + two.rows, layers, torch.cat([one.mask, two.mask]))
+
+    def _widen(self, length: int) -> _Batch:
+        missing = length - self.mask.shape[1]
+        if missing == 0:
+            return self
+        pad = torch.nn.functional.pad
+        layers = [(pad(k, (0, 0, missing, 0)), pad(v, (0, 0, missing, 0))) for k, v in self.layers]
+        return _Batch(self.rows, layers, pad(self.mask, (missing, 0)))

@@ -1,0 +1,133 @@
+"""Packed prefix trees: the trees themselves, and their answers against plain batches."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+)
+
+from scruple.engines.forward import Packed, Plain, choose_forward
+from scruple.engines.generation import Sampler
+from scruple.engines.prefix_tree import make_pack, plan_packs
+from scruple.study import Decoding
+
+ROWS = st.lists(
+    st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, unique=True
+)
+V = 60
+SMALL = {
+    "gpt_neox": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+                 "num_attention_heads": 2},
+    "llama": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "num_key_value_heads": 2},
+    "qwen2": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "num_key_value_heads": 2},
+    "olmo2": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "num_key_value_heads": 2},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128},
+    "opt": {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "max_position_embeddings": 128, "word_embed_proj_dim": 32},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+}  # fmt: skip
+
+
+def small(kind):
+    torch.manual_seed(3)
+    config = AutoConfig.for_model(
+        kind, vocab_size=V, initializer_range=0.3, init_std=0.3, pad_token_id=0, bos_token_id=0,
+        eos_token_id=0, **SMALL[kind],
+    )  # fmt: skip
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+@given(ROWS, st.integers(1, 40))
+@settings(deadline=None)
+def test_packs_hold_every_sequence_once_and_every_token_once(rows, budget):
+    packs = list(plan_packs(rows, budget))
+    assert sorted(row for pack in packs for row in pack) == sorted(rows)
+    assert list(plan_packs(rows[::-1], budget)) == packs
+    for rows_of_pack in packs:
+        pack = make_pack(rows_of_pack)
+        prefixes = {row[:n] for row in rows_of_pack for n in range(1, len(row) + 1)}
+        assert len(pack.tokens) == len(prefixes)
+        assert len(prefixes) <= budget or len(rows_of_pack) == 1
+        for row, path in zip(rows_of_pack, pack.paths, strict=True):
+            assert tuple(pack.tokens[path]) == row
+            assert list(pack.depths[path]) == list(range(len(row)))
+            for place, node in enumerate(path):
+                assert set(np.flatnonzero(pack.visible[node])) == set(path[: place + 1])
+
+
+CASES = {
+    "one continues another": [(5, 6, 7), (5, 6, 7, 8, 9), (5, 6)],
+    "a single token": [(5,), (6,)],
+    "longer than a pack": [tuple(range(1, 41)), (*range(1, 39), 3)],
+    "nothing shared": [(1, 2, 3), (4, 5), (6, 7, 8, 9)],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", ["gpt_neox", "llama", "qwen2", "olmo2", "gpt2", "opt"])
+def test_packed_gives_what_plain_gives(kind, case):
+    model = small(kind)
+    packed, plain = Packed(model, 16), Plain(model, 1000)
+    for batch in packed.batches(CASES[case]):
+        places = [(i, k) for i, row in enumerate(batch) for k in range(len(row))]
+        one = torch.log_softmax(packed.read(batch, places), dim=-1)
+        two = torch.log_softmax(plain.read(batch, places), dim=-1)
+        assert float((one - two).abs().max()) < 2e-4
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_way_is_chosen_by_what_agrees(kind, caplog):
+    caplog.set_level("INFO")
+    forward = choose_forward(small(kind), 4096)
+    if kind == "bloom":  # ALiBi: positions cannot be given
+        assert isinstance(forward, Plain)
+        assert "plain batches" in caplog.text
+    else:
+        assert isinstance(forward, Packed), caplog.text
+
+
+def naive(model, prompt, seed, n, decoding):
+    """Sample token by token, the whole text anew each time, without cache or batch."""
+    points, text = np.random.default_rng(seed).random(n), list(prompt)
+    for point in points:
+        with torch.no_grad():
+            logits = model(torch.tensor([text])).logits[0, -1].double() / decoding.temperature
+        cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
+        text.append(int((cumulative <= point * cumulative[-1]).sum()))
+        if text[-1] == 0:
+            break
+    return text[len(prompt) :]
+
+
+@pytest.mark.parametrize("budget", [1, 60, 100_000])
+@pytest.mark.parametrize("kind", SMALL)
+def test_continuations_are_those_of_one_at_a_time(kind, budget):
+    model = small(kind)
+    rng = np.random.default_rng(1)
+    trunk = tuple(int(t) for t in rng.integers(1, V, size=9))
+    prompts = [trunk[: int(rng.integers(1, 9))] + tuple(int(t) for t in rng.integers(1, V, size=k % 4))
+               for k in range(14)]  # fmt: skip
+    prompts += [prompts[0]] * 3
+    decoding = Decoding(max_new_tokens=9, temperature=1.4)
+    found = {}
+    calls = []
+
+    def keep(new):
+        calls.append(len(new))
+        assert not found.keys() & new.keys()
+        found.update(new)
+
+    sampler = Sampler(model, choose_forward(model, 64), [0], None, budget)
+    sampler.run(prompts, range(100, 100 + len(prompts)), None, decoding, keep)
+    for number, prompt in enumerate(prompts):
+        assert found[number] == naive(model, prompt, 100 + number, 9, decoding)
+    assert len({tuple(tokens) for tokens in found.values()}) > 10
+    assert min(map(len, found.values())) < 9  # some end early and make room
+    assert len(calls) > 1

@@ -1,0 +1,105 @@
+"""A job that is killed at any moment goes on where it stopped, and nothing of it is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from test_engine import neox  # noqa: F401
+
+from scruple.checkpoints import fetch_checkpoint
+from scruple.study import Checkpoint, load_study
+
+SCRIPT = """
+import json, logging, sys
+from pathlib import Path
+import pandas as pd
+from scruple.asking import ask_checkpoint
+from scruple.study import load_study
+import scruple.store
+scruple.store._FLUSH_AFTER = 0.02
+config, manifest = (json.loads(Path(p).read_text()) for p in sys.argv[1:3])
+ask_checkpoint(load_study(config), "f", "bbq", pd.read_parquet(sys.argv[3]), manifest, 1,
+               Path(sys.argv[4]), Path(sys.argv[5]), lambda *_: lambda _: None,
+               logging.getLogger())
+"""
+
+
+@pytest.fixture
+def job(neox, tmp_path):  # noqa: F811
+    """Everything that a job needs: its command, with the folder of results as the last argument."""
+    from scruple.benchmarks import benchmark_module
+
+    path, params = neox
+    checkpoint = {"name": "c", "params": params, "path": str(path)}
+    config = {
+        "study": "s", "families": [{"name": "f", "format": "dialogue", "checkpoints": [checkpoint]}],
+        "benchmarks": [{"name": "bbq", "source": "own"}],
+        "conditions": ["q", "q+if", "q+if+cot", "q+cot"],
+        "decoding": {"max_new_tokens": 12, "samples": 2},
+        "compute": {"device": "cpu", "dtype": "float32", "threads": 1, "batch_tokens": 1500},
+    }  # fmt: skip
+    entry = load_study(config).benchmark("bbq")
+    items = benchmark_module("bbq").read([ROOT / "data/items/en/bbq/SES.jsonl"], entry).table
+    items.head(60).to_parquet(tmp_path / "items.parquet")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    manifest = fetch_checkpoint(Checkpoint(**checkpoint), lambda _: None)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    names = ("config.json", "manifest.json", "items.parquet")
+    command = [sys.executable, "-c", SCRIPT, *(str(tmp_path / name) for name in names)]
+
+    def run(store, target):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        return subprocess.Popen([*command, str(store), str(target)], env=environment)
+
+    return run
+
+
+def read(path):
+    keys = ["item_id", "condition", "scoring", "sample"]
+    return pd.read_parquet(path).sort_values(keys).reset_index(drop=True)
+
+
+def test_killed_at_random_moments_it_gives_what_an_undisturbed_run_gives(job, tmp_path):
+    start = time.monotonic()
+    assert job(tmp_path / "calm", tmp_path / "calm.parquet").wait() == 0
+    whole = time.monotonic() - start
+    rng = np.random.default_rng(0)
+    target = tmp_path / "killed.parquet"
+    kills, parts = 0, []
+    while kills < 4:
+        process = job(tmp_path / "killed", target)
+        # imports take most of the time of so small a job: kill it after those
+        time.sleep(whole * rng.uniform(0.55, 0.95))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        assert not target.exists()
+        parts.append(len(list((tmp_path / "killed").rglob("*.parquet"))))
+    assert kills > 0
+    assert job(tmp_path / "killed", target).wait() == 0
+    calm, killed = read(tmp_path / "calm.parquet"), read(target)
+    assert list(calm.columns) == list(killed.columns)
+    for name in calm.columns:
+        if calm[name].dtype == float:
+            assert killed[name].to_numpy() == pytest.approx(
+                calm[name].to_numpy(), abs=1e-5, nan_ok=True
+            )
+        else:
+            assert killed[name].equals(calm[name]), name
+    assert max(parts) > 1
+
+
+def test_a_folder_that_cannot_be_written_to_gets_a_message(job, tmp_path):
+    (tmp_path / "store").write_text("not a folder")
+    environment = job(tmp_path / "store", tmp_path / "out.parquet")
+    assert environment.wait() != 0
+    assert not (tmp_path / "out.parquet").exists()

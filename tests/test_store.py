@@ -1,0 +1,156 @@
+"""What is finished is never lost, never computed twice, and never served to another checkpoint."""
+
+import json
+
+import pytest
+from test_engine import REQUESTS, load, neox, silent  # noqa: F401
+
+from scruple.checkpoints import fetch_checkpoint
+from scruple.engines import GenerateRequest, Generation, Scores
+from scruple.engines.stored import StoredEngine
+from scruple.store import Store, fingerprint, reasoning_key, score_key
+from scruple.study import Checkpoint, Decoding
+
+DECODING = Decoding(max_new_tokens=6)
+ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, None) for i in range(8)]
+
+
+class Counting:
+    """A real engine that counts what it is asked."""
+
+    def __init__(self, engine, stop_after=None):
+        self.tokenizer, self.engine = engine.tokenizer, engine
+        self.asked, self.stop_after, self.done = [], stop_after, 0
+
+    def score(self, requests, finished):
+        self.asked += [request.key for request in requests]
+        return self.engine.score(requests, lambda found: self._pass(found, finished))
+
+    def generate(self, requests, decoding, finished):
+        self.asked += [request.key for request in requests]
+        return self.engine.generate(requests, decoding, lambda found: self._pass(found, finished))
+
+    def _pass(self, found, finished):
+        finished(found)
+        self.done += len(found)
+        if self.stop_after is not None and self.done >= self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def engine(neox):  # noqa: F811
+    return load(*neox, batch_tokens=60)
+
+
+def test_the_second_time_nothing_is_computed(engine, tmp_path):
+    first = StoredEngine(engine, Store(tmp_path))
+    scores, texts = first.score(REQUESTS, silent), first.generate(ASKS, DECODING, silent)
+    assert scores == engine.score(REQUESTS, silent)
+    assert texts == engine.generate(ASKS, DECODING, silent)
+    counting = Counting(engine)
+    again = StoredEngine(counting, Store(tmp_path))
+    seen = []
+    assert again.score(REQUESTS, seen.append) == scores
+    assert again.generate(ASKS, DECODING, silent) == texts
+    assert counting.asked == []
+    assert sum(len(found) for found in seen) == len(REQUESTS)
+
+
+def test_an_interrupted_job_goes_on_where_it_stopped(engine, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        StoredEngine(Counting(engine, stop_after=5), Store(tmp_path)).score(REQUESTS, silent)
+    counting = Counting(engine)
+    scores = StoredEngine(counting, Store(tmp_path)).score(REQUESTS, silent)
+    assert 0 < len(counting.asked) <= len(REQUESTS) - 5
+    assert scores == pytest.approx(engine.score(REQUESTS, silent))
+
+
+def test_only_what_is_new_is_computed(engine, tmp_path):
+    StoredEngine(engine, Store(tmp_path)).score(REQUESTS[:10], silent)
+    counting = Counting(engine)
+    stored = StoredEngine(counting, Store(tmp_path))
+    stored.score(REQUESTS, silent)
+    assert counting.asked == [request.key for request in REQUESTS[10:]]
+    stored.generate(ASKS, DECODING, silent)
+    counting.asked = []
+    stored.generate(ASKS, DECODING.model_copy(update={"temperature": 0.5}), silent)
+    assert len(counting.asked) == len(ASKS)
+
+
+def test_equal_requests_are_computed_once(engine, tmp_path):
+    counting = Counting(engine)
+    twice = [*REQUESTS, *REQUESTS]
+    seen = []
+    scores = StoredEngine(counting, Store(tmp_path)).score(twice, seen.append)
+    assert len(counting.asked) == len(REQUESTS)
+    assert scores[: len(REQUESTS)] == scores[len(REQUESTS) :]
+    assert sum(len(found) for found in seen) == len(twice)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "renamed"])
+def test_a_damaged_part_is_set_aside_and_computed_again(engine, tmp_path, damage, caplog):
+    scores = StoredEngine(engine, Store(tmp_path)).score(REQUESTS, silent)
+    part = next(tmp_path.glob("scores-*.parquet"))
+    content = part.read_bytes()
+    middle = len(content) // 2
+    if damage == "renamed":
+        part.rename(part.with_name("scores-0123456789abcdef.parquet"))
+    else:
+        part.write_bytes({
+            "cut": content[:-20], "empty": b"",
+            "changed": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        }[damage])  # fmt: skip
+    counting = Counting(engine)
+    assert StoredEngine(counting, Store(tmp_path)).score(REQUESTS, silent) == scores
+    assert len(counting.asked) == len(REQUESTS)
+    assert "is damaged" in caplog.text
+    assert len(list(tmp_path.glob("*.damaged"))) == 1
+
+
+def test_many_parts_become_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("scruple.store._FLUSH_AFTER", -1.0)
+    store = Store(tmp_path)
+    results = {bytes([i]) * 16: Scores((float("-inf"), -0.5), (1, 2), 0.75, i) for i in range(40)}
+    texts = {bytes([i]) * 16: Generation("é\n…" * i, i) for i in range(3)}
+    for key, result in [*results.items(), *texts.items()]:
+        store.add({key: result})
+    assert len(list(tmp_path.glob("scores-*.parquet"))) == 40
+    again = Store(tmp_path)
+    assert len(list(tmp_path.glob("scores-*.parquet"))) == 1
+    for opened in (store, again, Store(tmp_path)):
+        assert opened.scores(results) == results
+        assert opened.reasoning(texts) == texts
+
+
+def test_addresses_hold_all_that_a_result_depends_on(make_checkpoint, tmp_path):
+    one, other = (make_checkpoint(name, 8, 1)[0] for name in ("one", "other"))
+    weights = other / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    manifests = [
+        fetch_checkpoint(Checkpoint(name="c", params=1, path=str(path)), silent)
+        for path in (one, other)
+    ]
+    prints = {
+        fingerprint(manifests[0], "transformers", "float32"),
+        fingerprint(manifests[1], "transformers", "float32"),
+        fingerprint(manifests[0], "transformers", "bfloat16"),
+        fingerprint(manifests[0], "vllm", "float32"),
+    }
+    assert len(prints) == 4
+    moved = json.loads(json.dumps(manifests[0])) | {"folder": "/elsewhere", "checkpoint": "d"}
+    assert fingerprint(moved, "transformers", "float32") in prints
+    asked = REQUESTS[0]
+    from dataclasses import replace
+
+    changes = {"prompt": "x", "candidates": ("a", "b"), "answers": ("x", "y"), "special": False}
+    keys = {score_key(replace(asked, **{name: value})) for name, value in changes.items()}
+    assert len(keys | {score_key(asked)}) == 5
+    assert score_key(replace(asked, key="another name")) == score_key(asked)
+    changes = {"prompt": "x", "seed": 99, "special": False, "stop": "x"}
+    keys = {reasoning_key(replace(ASKS[0], **{name: value}), DECODING)
+            for name, value in changes.items()}  # fmt: skip
+    keys |= {reasoning_key(ASKS[0], DECODING.model_copy(update={name: value})) for name, value in
+             {"max_new_tokens": 7, "temperature": 0.5, "top_p": 0.9}.items()}  # fmt: skip
+    assert len(keys | {reasoning_key(ASKS[0], DECODING)}) == 8
