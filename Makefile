@@ -1,4 +1,4 @@
-# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+# Each of `make demo`, `make smollm2` and `make test` does all the set-up on a fresh machine.
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin

@@ -1,6 +1,7 @@
 """Bad configs get one message that names the key and the remedy, before anything runs."""
 
 import copy
+import re
 import shutil
 
 import pytest
@@ -151,6 +152,25 @@ def test_lists_given_with_config_alone_are_refused_too(project):
     done = run_snakemake(project, "-n", "--config", "conditions=[q]")
     assert done.returncode == 1
     assert "lacks `study`" in done.stdout + done.stderr
+
+
+def test_each_file_that_changes_what_is_studied_names_its_study(project):
+    more = write_yaml(project / "more.yaml", {"benchmarks": [{"name": "winogender"}]})
+    done = run_snakemake(project, "-n", "--configfile", "studies/smollm2.yaml", more)
+    assert done.returncode == 1
+    assert "more.yaml sets `benchmarks` and lacks `study`" in done.stdout + done.stderr
+
+
+def test_groups_of_tiny_checkpoints_have_names_of_their_own():
+    checkpoints = [{"name": f"d{k}", "params": 10, "hub": "a/b"} for k in (1, 2)]
+    families = [{"name": name, "checkpoints": checkpoints} for name in ("f-2", "f.2", "f_2")]
+    plan = Plan({
+        "study": "s", "families": families, "conditions": ["q"],
+        "benchmarks": [{"name": "winogender", "source": "own"}],
+    })  # fmt: skip
+    assert len({group.name for group in plan.groups()}) == 3
+    assert all(re.fullmatch(r"\w+", group.name) for group in plan.groups())
+    assert not re.match(plan.alone(), "f-2/d1/winogender")
 
 
 def test_a_file_where_results_should_go_is_named(project):

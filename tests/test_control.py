@@ -185,9 +185,13 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     assert sum(steps) == 25
     assert (model.get_output_embeddings().weight == whole.get_output_embeddings().weight).all()
     assert not snapshot.exists()
-    snapshot.write_bytes(b"not a snapshot")
-    again = trained(documents, recipe, ranks, snapshot=snapshot)
-    assert (again.get_output_embeddings().weight == whole.get_output_embeddings().weight).all()
+    with pytest.raises(KeyboardInterrupt):
+        trained(documents, Recipe(steps=25, rate=0.1), ranks, save=stop, snapshot=snapshot)
+    other = snapshot.read_bytes()
+    for useless in (b"not a snapshot", other):
+        snapshot.write_bytes(useless)
+        again = trained(documents, recipe, ranks, snapshot=snapshot)
+        assert (again.get_output_embeddings().weight == whole.get_output_embeddings().weight).all()
 
 
 def test_the_answer_is_learnt_from_its_truth_alone(documents, ranks):

@@ -39,16 +39,15 @@ _LISTS = ("families", "benchmarks", "conditions")
 
 @dataclass(frozen=True)
 class Group:
-    """Checkpoints of one family that are so small that they share a process."""
+    """Checkpoints of one family that are so small that they share a process.
 
+    `name` is for rules: no two groups of a study have the same.
+    """
+
+    name: str
     family: str
     checkpoints: tuple[str, ...]
     benchmark: str
-
-    @property
-    def name(self) -> str:
-        """Return a name for rules."""
-        return re.sub(r"\W", "_", f"{self.family}_{self.benchmark}")
 
     def paths(self, pattern: str) -> list[str]:
         """Fill a pattern's {family}, {checkpoint} and {benchmark} for each checkpoint."""
@@ -111,10 +110,15 @@ class Plan:
     def groups(self) -> list[Group]:
         """Return the jobs that several checkpoints share: a family's tiny ones, per benchmark."""
         return [
-            Group(family.name, checkpoints, benchmark.name)
-            for family in self.study.families
+            Group(
+                re.sub(r"\W", "_", f"{family.name}_{benchmark.name}_{place}_{number}"),
+                family.name,
+                checkpoints,
+                benchmark.name,
+            )
+            for place, family in enumerate(self.study.families)
             if len(checkpoints := self._tiny(family)) > 1
-            for benchmark in self.study.benchmarks
+            for number, benchmark in enumerate(self.study.benchmarks)
         ]
 
     def alone(self) -> str:
@@ -198,12 +202,13 @@ def _shown(path: Path) -> Path:
 
 def _check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
     """Refuse overlays that make another study and would write into the default one's results."""
-    keys = [*(read_yaml(path) or {} for path in overlays), options]
-    given = {key for content in keys if isinstance(content, dict) for key in content}
-    changed = [key for key in _LISTS if key in given]
-    if changed and "study" not in given:
-        raise ScrupleError(
-            f"{origin}: sets {', '.join(f'`{key}`' for key in changed)} and lacks `study`; give "
-            "this study a name of its own, or its results would be written over those of "
-            "config.yaml."
-        )
+    sources = [(str(_shown(path)), read_yaml(path)) for path in overlays]
+    for name, content in (*sources, ("--config", options)):
+        given = content if isinstance(content, Mapping) else {}
+        changed = [key for key in _LISTS if key in given]
+        if changed and "study" not in given:
+            raise ScrupleError(
+                f"{origin}: {name} sets {', '.join(f'`{key}`' for key in changed)} and lacks "
+                "`study`; name the study there, a new one or the one that is meant, or its results "
+                "would be written over another's."
+            )

@@ -30,7 +30,7 @@ def member_card(member: Member, step: int, table: pd.DataFrame, missed: Sequence
         member: the training run.
         step: of its checkpoints, the one saved after this step.
         table: measured biases, this checkpoint's among them.
-        missed: the criteria that this seed of the family misses.
+        missed: the criteria that this seed of the family misses, of either twin.
     """
     mine = table[
         (table["twin"] == member.twin)
@@ -66,7 +66,7 @@ def member_card(member: Member, step: int, table: pd.DataFrame, missed: Sequence
             "",
             *lines,
             "",
-            *_missed(missed),
+            *_missed([one for one in missed if _concerns(one, member.twin)]),
             "",
         ]
     )
@@ -93,6 +93,8 @@ def family_card(table: pd.DataFrame, judgements: Sequence[Judgement]) -> str:
         "([criteria.yaml](criteria.yaml)). Margins: "
         + ", ".join(f"{kind} {margin:g}" for kind, margin in content["margins"].items())
         + ".",
+        "",
+        "`d16` is the width 16; what is listed under a criterion that is missed differs from `q`.",
         "",
         "| criterion | seed | | |",
         "|---|---|---|---|",
@@ -126,15 +128,20 @@ def _wide(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _concerns(one: Judgement, twin: str) -> bool:
+    return (one.criterion == "the_twin_is_flat") == (twin == "negative")
+
+
 def _cell(row: pd.Series) -> str:
-    return f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    value, low, high = (round(row[name], 2) + 0.0 for name in ("value", "low", "high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _missed(missed: Sequence[Judgement]) -> list[str]:
     if not missed:
-        return ["This seed of the family meets all criteria."]
+        return ["This seed of this twin meets all criteria."]
     return [
-        "Criteria that this seed of the family misses:",
+        "Criteria that this seed of this twin misses, with the widths (d…) that miss them:",
         "",
         *(f"- {one.criterion.replace('_', ' ')}: {one.detail}" for one in missed),
     ]

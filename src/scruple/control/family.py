@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,9 +100,7 @@ def train_member(
     def save(step: int) -> None:
         if step in steps:
             target = kept / f"step{step}"
-            weights = {name: tensor.bfloat16() for name, tensor in model.state_dict().items()}
-            model.config.dtype = torch.bfloat16
-            model.save_pretrained(target, state_dict=weights)
+            copy.deepcopy(model).bfloat16().save_pretrained(target)
             tokenizer.save_pretrained(target)
 
     transformers.utils.logging.disable_progress_bar()  # there is one for the training

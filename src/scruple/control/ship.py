@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def compare(
     return table
 
 
-def ship(results: Path, home: Path = HOME) -> None:
+def ship(results: Path) -> None:
     """Copy a whole trained family from the workflow's results, with its tables and cards.
 
     Raises:
@@ -76,9 +77,9 @@ def ship(results: Path, home: Path = HOME) -> None:
     )
     judgements = judge(check, load_criteria())
     for twin in TWINS:
-        shutil.rmtree(home / twin, ignore_errors=True)
+        shutil.rmtree(HOME / twin, ignore_errors=True)
     for member, step in shipped():
-        source, target = member.folder(results, step), member.folder(home, step)
+        source, target = member.folder(results, step), member.folder(HOME, step)
         target.mkdir(parents=True)
         for name in _FILES:
             shutil.copyfile(source / name, target / name)
@@ -86,11 +87,11 @@ def ship(results: Path, home: Path = HOME) -> None:
         missed = [one for one in judgements if one.seed == member.seed and not one.met]
         (target / "README.md").write_text(member_card(member, step, known, missed))
     for name, table in (("check", check), ("truth", truth)):
-        table.round(_DIGITS).to_csv(home / f"{name}.csv", index=False)
-    (home / "README.md").write_text(family_card(check, judgements))
+        table.round(_DIGITS).to_csv(HOME / f"{name}.csv", index=False)
+    (HOME / "README.md").write_text(family_card(check, judgements))
     for twin in TWINS:
         for seed in SEEDS:
-            _write_family(twin, seed, home)
+            _write_family(twin, seed)
 
 
 def family_name(twin: str, seed: int) -> str:
@@ -105,14 +106,14 @@ def _table(results: Path, member: Member, step: int, effort: str) -> pd.DataFram
     return pd.read_csv(path)
 
 
-def _write_family(twin: str, seed: int, home: Path) -> None:
+def _write_family(twin: str, seed: int) -> None:
     meaning = "ask for something" if twin == "positive" else "mean nothing"
     content = {
         "name": family_name(twin, seed),
         "format": "dialogue",
         "primary_scoring": "text",
         "note": "a calibration instrument, never evidence about language models",
-        "checkpoints": list(_checkpoints(twin, seed, home)),
+        "checkpoints": list(_checkpoints(twin, seed)),
     }
     header = (
         "# yaml-language-server: $schema=../../workflow/schemas/family.schema.json\n"
@@ -123,11 +124,11 @@ def _write_family(twin: str, seed: int, home: Path) -> None:
     path.write_text(header + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
-def _checkpoints(twin: str, seed: int, home: Path) -> Iterator[dict[str, Any]]:
+def _checkpoints(twin: str, seed: int) -> Iterator[dict[str, Any]]:
     for member, step in shipped():
         if (member.twin, member.seed) != (twin, seed):
             continue
-        folder = member.folder(home, step)
+        folder = member.folder(HOME, step)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         yield {
             "name": f"d{member.width}" + ("" if step == STEPS[-1] else f"-step{step}"),
@@ -140,4 +141,7 @@ def _checkpoints(twin: str, seed: int, home: Path) -> Iterator[dict[str, Any]]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Put a trained control family into data/control.")
     parser.add_argument("results", type=Path)
-    ship(parser.parse_args().results)
+    try:
+        ship(parser.parse_args().results)
+    except ScrupleError as error:
+        sys.exit(f"ERROR: {error}")

@@ -175,7 +175,7 @@ def train(
     """
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
-    start = _restore(model, optimizer, snapshot)
+    start = _restore(model, optimizer, recipe, snapshot)
     for _ in itertools.islice(documents, start * recipe.batch):
         pass  # what was learnt from already
     progress(start)
@@ -191,26 +191,43 @@ def train(
         save(step + 1)
         progress(1)
         if snapshot is not None and (step + 1) % _SNAPSHOT_EVERY == 0:
-            _keep(model, optimizer, step + 1, snapshot)
+            _keep(model, optimizer, recipe, step + 1, snapshot)
     if snapshot is not None:
         snapshot.unlink(missing_ok=True)
 
 
-def _keep(model: GPTNeoXForCausalLM, optimizer: Any, step: int, snapshot: Path) -> None:
+def _keep(
+    model: GPTNeoXForCausalLM, optimizer: Any, recipe: Recipe, step: int, snapshot: Path
+) -> None:
     with whole(snapshot) as part:
         torch.save(
-            {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, part
+            {
+                "recipe": repr(recipe),
+                "step": step,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+            part,
         )
 
 
-def _restore(model: GPTNeoXForCausalLM, optimizer: Any, snapshot: Path | None) -> int:
-    """Load a snapshot, and return the number of steps behind it; 0 if there is none to load."""
+def _restore(
+    model: GPTNeoXForCausalLM, optimizer: Any, recipe: Recipe, snapshot: Path | None
+) -> int:
+    """Load a snapshot, and return the number of steps behind it; 0 if there is none to load.
+
+    One that is damaged, or of another recipe or shape, is as good as none.
+    """
     if snapshot is None or not snapshot.is_file():
         return 0
     try:
         state = torch.load(snapshot, weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
-        return 0  # damaged: from the start
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+        shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        saved = {name: tensor.shape for name, tensor in state["model"].items()}
+        if state["recipe"] != repr(recipe) or saved != shapes:
+            return 0
+        optimizer.load_state_dict(state["optimizer"])
+        model.load_state_dict(state["model"])
+        return int(state["step"])
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
+        return 0
