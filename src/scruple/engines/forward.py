@@ -121,9 +121,10 @@ class Plain:
             options["logits_to_keep"] = 1
         output = self._model(input_ids=ids, attention_mask=mask, use_cache=True, **options)
         index = torch.repeat_interleave(torch.tensor(repeats)).to(self._device)
-        layers = [
-            (layer.keys[index], layer.values[index]) for layer in output.past_key_values.layers
-        ]
+        layers = []
+        for layer in output.past_key_values.layers:  # they may lie on several devices
+            here = index.to(layer.keys.device)
+            layers.append((layer.keys[here], layer.values[here]))
         return Prefix(output.logits[:, -1][index.to(output.logits.device)], layers, mask[index])
 
 

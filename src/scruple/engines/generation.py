@@ -174,7 +174,10 @@ class _Batch:
         index = torch.tensor(places, device=self.mask.device)
         mask = self.mask[index]
         start = int(mask.any(dim=0).int().argmax())
-        layers = [(k[index][:, :, start:], v[index][:, :, start:]) for k, v in self.layers]
+        layers = []
+        for k, v in self.layers:  # they may lie on several devices
+            here = index.to(k.device)
+            layers.append((k[here][:, :, start:], v[here][:, :, start:]))
         return _Batch([self.rows[i] for i in places], layers, mask[:, start:])
 
     def join(self, other: _Batch) -> _Batch:
