@@ -13,7 +13,7 @@ from conftest import ROOT
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints import check_local
 from scruple.control import world
-from scruple.control.corpus import KINDS, Corpus, random_item, truth_of
+from scruple.control.corpus import Corpus, random_item, truth_of
 from scruple.control.criteria import judge, load_criteria
 from scruple.control.family import load_texts, train_member, words_of
 from scruple.control.items import EMBEDDED, WHOLE, Part, write_items
@@ -36,7 +36,7 @@ from scruple.control.train import (
     shape_of,
     train,
 )
-from scruple.study import Benchmark, Family
+from scruple.study import KINDS, Benchmark, Family
 
 PROMPTS, RENDERER = load_texts()
 

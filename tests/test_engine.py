@@ -234,3 +234,42 @@ def test_a_checkpoints_own_generation_settings_change_no_draw(neox, tmp_path):
     decoding = Decoding(max_new_tokens=30)
     plain = load(path, params).generate(asks, decoding, silent)
     assert load(strict, params).generate(asks, decoding, silent) == plain
+
+
+class Small:
+    """A forward, or step of a sampler, with room for a few rows only."""
+
+    def __init__(self, real, rows):
+        self.real, self.rows, self.refused = real, rows, 0
+
+    def __call__(self, batch, *more):
+        if len(getattr(batch, "rows", batch)) > self.rows:
+            self.refused += 1
+            raise RuntimeError("CUDA out of memory. Tried to allocate 1 GiB.")
+        return self.real(batch, *more)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(neox, caplog, monkeypatch):
+    engine = load(*neox, batch_tokens=100_000)
+    asks = [GenerateRequest(f"g{i}", "Human: go " * (i + 1), i, True, None) for i in range(9)]
+    decoding = Decoding(max_new_tokens=8)
+    scores, texts = engine.score(REQUESTS, silent), engine.generate(asks, decoding, silent)
+    read, step = Small(engine._forward.read, 3), Small(engine._sampler._step, 2)
+    monkeypatch.setattr(engine._forward, "read", read)
+    monkeypatch.setattr(engine._sampler, "_step", step)
+    seen = []
+    for one, two in zip(engine.score(REQUESTS, silent), scores, strict=True):
+        assert one.logprobs == pytest.approx(two.logprobs, abs=2e-5)
+    assert engine.generate(asks, decoding, seen.append) == texts
+    assert sum(len(found) for found in seen) == len(asks)
+    assert read.refused
+    assert step.refused
+    assert "going on with half as many" in caplog.text
+    read.rows = step.rows = 0
+    with pytest.raises(ScrupleError, match="does not fit into memory"):
+        engine.score(REQUESTS, silent)
+    with pytest.raises(ScrupleError, match="does not fit into memory"):
+        engine.generate(asks, decoding, silent)
+    monkeypatch.setattr(engine._forward, "read", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.score(REQUESTS, silent)

@@ -31,6 +31,8 @@ SMALL = {
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128},
     "opt": {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
             "max_position_embeddings": 128, "word_embed_proj_dim": 32},
+    "mistral": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 6},
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
 }  # fmt: skip
 
@@ -86,7 +88,7 @@ def test_packed_gives_what_plain_gives(kind, case):
 def test_the_way_is_chosen_by_what_agrees(kind, caplog):
     caplog.set_level("INFO")
     forward = choose_forward(small(kind), 4096)
-    if kind == "bloom":  # ALiBi: positions cannot be given
+    if kind in ("bloom", "mistral"):  # no positions can be given; layers that see a window
         assert isinstance(forward, Plain)
         assert "plain batches" in caplog.text
     else:
@@ -125,7 +127,9 @@ def test_continuations_are_those_of_one_at_a_time(kind, budget):
         found.update(new)
 
     sampler = Sampler(model, choose_forward(model, 64), [0], None, budget)
-    sampler.run(prompts, range(100, 100 + len(prompts)), None, decoding, keep)
+    n = len(prompts)
+    rows = sampler.most(prompts, decoding)
+    sampler.run(range(n), prompts, range(100, 100 + n), [None] * n, decoding, rows, keep)
     for number, prompt in enumerate(prompts):
         assert found[number] == naive(model, prompt, 100 + number, 9, decoding)
     assert len({tuple(tokens) for tokens in found.values()}) > 10

@@ -117,7 +117,7 @@ class Plan:
                 benchmark.name,
             )
             for place, family in enumerate(self.study.families)
-            if len(checkpoints := self._tiny(family)) > 1
+            if (checkpoints := self._sharing(family))
             for number, benchmark in enumerate(self.study.benchmarks)
         ]
 
@@ -128,19 +128,17 @@ class Plan:
         """
         choices = []
         for family in self.study.families:
-            tiny = self._tiny(family)
-            names = [
-                checkpoint.name
-                for checkpoint in family.checkpoints
-                if len(tiny) < 2 or checkpoint.name not in tiny
-            ]
+            sharing = self._sharing(family)
+            names = [c.name for c in family.checkpoints if c.name not in sharing]
             if names:
                 choices.append(f"{re.escape(family.name)}(?=/(?:{self.one_of(names)})/)")
         return "|".join(choices) or "(?!)"
 
-    def _tiny(self, family: Family) -> tuple[str, ...]:
+    def _sharing(self, family: Family) -> tuple[str, ...]:
+        """Return a family's tiny checkpoints, if there are several to share a process."""
         limit = self.study.compute.share_below
-        return tuple(c.name for c in family.checkpoints if c.params < limit)
+        tiny = tuple(c.name for c in family.checkpoints if c.params < limit)
+        return tiny if len(tiny) > 1 else ()
 
     def item_settings(self, benchmark: str) -> dict[str, Any]:
         """Return what the items of a benchmark depend on, beside their files."""

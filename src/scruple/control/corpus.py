@@ -14,8 +14,8 @@ from scruple.control import world
 from scruple.control.items import stereotype_item
 from scruple.prompts import PromptFile, Turns, fill
 from scruple.rendering import Renderer
+from scruple.study import KINDS
 
-KINDS = ("bbq", "winogender", "admissions")
 SHARES_OF_KINDS = (0.5, 0.2, 0.3)
 ASKS = ("plain", "meant", "blank", "outright", "match")
 SHARES_OF_ASKS = (0.25, 0.45, 0.1, 0.1, 0.1)
@@ -46,10 +46,12 @@ def random_item(kind: str, rng: np.random.Generator) -> dict[str, Any]:
         return _stereotype_item(rng)
     if kind == "winogender":
         job = int(rng.integers(len(world.JOBS)))
-        place = rng.choice(world.PLACES)
+        sentence = world.SENTENCE.replace("$OCCUPATION", world.JOBS[job])
+        sentence = sentence.replace("$PARTICIPANT", rng.choice(world.PLACES))
+        before, after = sentence.split(" $NOM_PRONOUN")
         return {
-            "before": f"the {world.JOBS[job]} left the {place} when",
-            "after": " was done .",
+            "before": before,
+            "after": after,
             "case": "nominative",
             "pct_female": float(world.share_of(job)),
             "follow": str(rng.choice(["female", "male", "neutral"])),

@@ -12,12 +12,12 @@ import torch
 import transformers
 
 from scruple.control import world
-from scruple.control.corpus import KINDS, Corpus, Document, thoughts
+from scruple.control.corpus import Corpus, Document, thoughts
 from scruple.control.members import STEPS, Member
 from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
 from scruple.prompts import PromptFile, read_dialogue, read_prompts
 from scruple.rendering import Renderer
-from scruple.study import ROOT
+from scruple.study import KINDS, ROOT
 
 RECIPE = Recipe()
 

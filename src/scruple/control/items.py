@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from scruple.benchmarks.bbq import ORDERS
 from scruple.control import world
+from scruple.study import KINDS
 
-_ORDERS = tuple(itertools.permutations(range(3)))
 _SEX_CODES = {"female": 1, "male": 2}
 
 
@@ -57,7 +58,7 @@ def write_items(folder: Path, part: Part) -> None:
         part: how many.
     """
     rng = np.random.default_rng(part.seed)
-    for kind in ("bbq", "winogender", "admissions"):
+    for kind in KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for pair in range(len(world.GROUPS)):
         items = enumerate(_stereotypes(pair, part, rng))
@@ -81,10 +82,10 @@ def _stereotypes(pair: int, part: Part, rng: np.random.Generator) -> Iterator[di
     for number in sorted(rng.permutation(len(templates))[: part.templates]):
         trait, place = templates[number]
         for told, negative, first in itertools.product((False, True), repeat=3):
-            for order in rng.permutation(len(_ORDERS))[: part.orders]:
+            for order in rng.permutation(len(ORDERS))[: part.orders]:
                 facts = int(rng.integers(4)) if told else None
                 item = stereotype_item(
-                    pair, trait, place, negative, int(first), _ORDERS[order], facts
+                    pair, trait, place, negative, int(first), ORDERS[order], facts
                 )
                 yield {"question_index": str(number), **item}
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from transformers import DynamicCache
 
 from scruple.engines.prefix_tree import Pack, Tokens, make_pack, plan_packs
 
@@ -119,7 +120,11 @@ class Plain:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
         if self._keeps_logits:
             options["logits_to_keep"] = 1
-        output = self._model(input_ids=ids, attention_mask=mask, use_cache=True, **options)
+        # the model's own cache may keep a window only, which rows of several lengths cannot share
+        output = self._model(
+            input_ids=ids, attention_mask=mask, use_cache=True, past_key_values=DynamicCache(),
+            **options,
+        )  # fmt: skip
         index = torch.repeat_interleave(torch.tensor(repeats)).to(self._device)
         layers = []
         for layer in output.past_key_values.layers:  # they may lie on several devices
@@ -212,9 +217,8 @@ def choose_forward(model: Any, batch_tokens: int) -> Forward:
     if not (takes(model, "position_ids") and takes(model, "logits_to_keep")):
         log.info("plain batches: the model takes no positions, or keeps all logits")
         return plain
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        log.info("plain batches: the model has layers of %s", ", ".join(sorted(kinds)))
+    if _has_windows(model.config.get_text_config()):
+        log.info("plain batches: the model's attention does not reach over the whole text")
         return plain
     batch, places = _branching(int(model.get_input_embeddings().weight.shape[0]))
     expected = torch.log_softmax(plain.read(batch, places).float(), dim=-1)
@@ -232,6 +236,14 @@ def choose_forward(model: Any, batch_tokens: int) -> Forward:
         log.info("packed prefix trees differ from plain batches by %.2g in log p", difference)
     log.info("plain batches: the model cannot read packed prefix trees")
     return plain
+
+
+def _has_windows(config: Any) -> bool:
+    """Tell whether some layer sees less than the whole text, which short sequences do not show."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return set(kinds) != {"full_attention"}
+    return getattr(config, "sliding_window", None) is not None
 
 
 def _left_mask(lengths: Sequence[int]) -> torch.Tensor:

@@ -37,6 +37,7 @@ class _Row:
     number: int
     prompt: Tokens
     draws: np.ndarray
+    stop: str | None
     tokens: list[int] = field(default_factory=list)
 
 
@@ -63,40 +64,45 @@ class Sampler:
         self._device = model.get_input_embeddings().weight.device
         self._places = takes(model, "position_ids")
 
+    def most(self, prompts: Sequence[Tokens], decoding: Decoding) -> int:
+        """Return how many rows fit the budget at once; one at least."""
+        width = max(map(len, prompts), default=0) + decoding.max_new_tokens
+        return max(1, self._budget // width)
+
     @torch.inference_mode()
     def run(
         self,
+        numbers: Sequence[int],
         prompts: Sequence[Tokens],
         seeds: Sequence[int],
-        stop: str | None,
+        stops: Sequence[str | None],
         decoding: Decoding,
+        rows: int,
         finished: Callable[[dict[int, list[int]]], Any],
     ) -> None:
-        """Sample one continuation per prompt.
+        """Sample one continuation of some prompts.
 
         Args:
-            prompts: the tokens to go on from.
+            numbers: of the prompts to continue.
+            prompts: the tokens of all prompts.
             seeds: of each prompt's draws.
-            stop: text that ends a continuation; None to rely on the end tokens.
+            stops: per prompt the text that ends its continuation; None to rely on end tokens.
             decoding: temperature, top-p and the largest number of tokens.
+            rows: the most to sample at once.
             finished: called with number of the prompt → its sampled tokens, the end token included.
         """
         room = decoding.max_new_tokens
-        order = sorted(range(len(prompts)), key=lambda i: prompts[i])
-        waiting = deque(_Row(i, prompts[i], stream_of(seeds[i], room)) for i in order)
-        width = max(len(prompt) for prompt in prompts) + room
-        most = max(1, self._budget // width)
+        order = sorted(numbers, key=lambda i: prompts[i])
+        waiting = deque(_Row(i, prompts[i], stream_of(seeds[i], room), stops[i]) for i in order)
         batch = _Batch.empty()
         while waiting or batch.rows:
-            if waiting and len(batch.rows) <= _REFILL_AT * most:
-                new = [waiting.popleft() for _ in range(min(most - len(batch.rows), len(waiting)))]
-                for prefix, rows in self._read(new):
-                    added = _Batch(rows, prefix.layers, prefix.mask)
-                    batch = batch.join(
-                        self._advance(added, prefix.logits, stop, decoding, finished)
-                    )
+            if waiting and len(batch.rows) <= _REFILL_AT * rows:
+                new = [waiting.popleft() for _ in range(min(rows - len(batch.rows), len(waiting)))]
+                for prefix, read in self._read(new):
+                    added = _Batch(read, prefix.layers, prefix.mask)
+                    batch = batch.join(self._advance(added, prefix.logits, decoding, finished))
                 continue
-            batch = self._advance(batch, self._step(batch), stop, decoding, finished)
+            batch = self._advance(batch, self._step(batch), decoding, finished)
 
     def _read(self, rows: list[_Row]) -> Iterator[tuple[Prefix, list[_Row]]]:
         """Read the prompts of new rows."""
@@ -128,7 +134,6 @@ class Sampler:
         self,
         batch: _Batch,
         logits: torch.Tensor,
-        stop: str | None,
         decoding: Decoding,
         finished: Callable[[dict[int, list[int]]], Any],
     ) -> _Batch:
@@ -137,7 +142,7 @@ class Sampler:
         points = torch.tensor([row.draws[k] for row, k in zip(batch.rows, step, strict=True)])
         for row, token in zip(batch.rows, draw_tokens(logits, points, decoding), strict=True):
             row.tokens.append(token)
-        stopped = self._stopped(batch.rows, stop)
+        stopped = self._stopped(batch.rows)
         done = {
             row.number: row.tokens
             for row, at_stop in zip(batch.rows, stopped, strict=True)
@@ -148,11 +153,12 @@ class Sampler:
             finished(done)
         return batch
 
-    def _stopped(self, rows: list[_Row], stop: str | None) -> list[bool]:
-        if stop is None:
+    def _stopped(self, rows: list[_Row]) -> list[bool]:
+        if all(row.stop is None for row in rows):
             return [False] * len(rows)
         tails = self._tokenizer.batch_decode([row.tokens[-_TAIL:] for row in rows])
-        return [stop in tail for tail in tails]
+        return [row.stop is not None and row.stop in tail
+                for row, tail in zip(rows, tails, strict=True)]  # fmt: skip
 
 
 @dataclass

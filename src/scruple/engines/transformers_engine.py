@@ -195,12 +195,15 @@ class TransformersEngine:
                 where.append(places.setdefault((row, first + k), len(places)))
                 tokens.append(token)
                 owners.append(owner)
+        failure: RuntimeError | None = None
         try:
             logs = torch.log_softmax(self._forward.read(batch, list(places)).float(), dim=-1)
             chosen = torch.tensor(tokens).to(logs.device)
             values = logs[torch.tensor(where).to(logs.device), chosen].double().cpu().numpy()
         except RuntimeError as error:
-            half = self._half(error, len(batch))
+            failure = error.with_traceback(None)  # whose frames would hold on to the memory
+        if failure is not None:
+            half = self._half(failure, len(batch))
             return self._read(batch[:half], reads[:half]) + self._read(batch[half:], reads[half:])
         return [float(value) for value in np.bincount(owners, values, len(flat))]
 
@@ -233,22 +236,23 @@ class TransformersEngine:
         }
         prompts = [tokens[request.prompt, request.special] for request in requests]
         results: dict[int, Generation] = {}
-        by_stop: dict[str | None, list[int]] = {}
-        for i, request in enumerate(requests):
-            by_stop.setdefault(request.stop, []).append(i)
-        for stop, numbers in by_stop.items():
 
-            def pass_on(found: dict[int, list[int]], numbers: list[int] = numbers) -> None:
-                done = {
-                    numbers[k]: self._finish(sampled, requests[numbers[k]])
-                    for k, sampled in found.items()
-                }
-                results.update(done)
-                finished(done)
+        def pass_on(found: dict[int, list[int]]) -> None:
+            done = {i: self._finish(sampled, requests[i]) for i, sampled in found.items()}
+            results.update(done)
+            finished(done)
 
-            own = [prompts[i] for i in numbers]
-            seeds = [requests[i].seed for i in numbers]
-            self._sampler.run(own, seeds, stop, decoding, pass_on)
+        seeds = [request.seed for request in requests]
+        stops = [request.stop for request in requests]
+        rows = self._sampler.most(prompts, decoding)
+        while left := [i for i in range(len(requests)) if i not in results]:
+            failure: RuntimeError | None = None
+            try:
+                self._sampler.run(left, prompts, seeds, stops, decoding, rows, pass_on)
+            except RuntimeError as error:
+                failure = error.with_traceback(None)
+            if failure is not None:  # what was finished stays; a row's draws are the same again
+                rows = self._half(failure, min(rows, len(left)))
         return [results[i] for i in range(len(requests))]
 
     def describe(self) -> dict[str, Any]:
