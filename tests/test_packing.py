@@ -12,7 +12,7 @@ from transformers import (
 
 from scruple.engines.forward import Packed, Plain, choose_forward
 from scruple.engines.generation import Sampler
-from scruple.engines.prefix_tree import make_pack, plan_packs
+from scruple.engines.prefix_tree import join_packs, make_pack, plan_packs
 from scruple.study import Decoding
 
 ROWS = st.lists(
@@ -61,7 +61,29 @@ def test_packs_hold_every_sequence_once_and_every_token_once(rows, budget):
             assert tuple(pack.tokens[path]) == row
             assert list(pack.depths[path]) == list(range(len(row)))
             for place, node in enumerate(path):
-                assert set(np.flatnonzero(pack.visible[node])) == set(path[: place + 1])
+                assert seen(pack, node) == set(path[: place + 1])
+
+
+def seen(pack, node):
+    (span,) = (span for span in pack.spans if span.start <= node < span.stop)
+    return set(span.keys[span.visible[node - span.start]])
+
+
+def test_a_long_pack_has_many_spans_and_joined_packs_see_nothing_of_each_other():
+    rng = np.random.default_rng(0)
+    trunk = tuple(rng.integers(9, size=300))
+    rows = sorted(
+        {trunk[: int(n)] + tuple(rng.integers(9, size=50)) for n in rng.integers(300, size=20)}
+    )
+    packs = [make_pack(pack) for pack in plan_packs(rows, 700)]
+    assert len(packs) > 1
+    joined = join_packs(packs)
+    assert [span.start for span in joined.spans][1:] == [span.stop for span in joined.spans][:-1]
+    assert joined.spans[-1].stop == len(joined.tokens) == sum(len(pack.tokens) for pack in packs)
+    for row, path in zip(rows, joined.paths, strict=True):
+        assert tuple(joined.tokens[path]) == row
+        for place in range(0, len(row), 7):
+            assert seen(joined, path[place]) == set(path[: place + 1])
 
 
 CASES = {
@@ -76,12 +98,14 @@ CASES = {
 @pytest.mark.parametrize("kind", ["gpt_neox", "llama", "qwen2", "olmo2", "gpt2", "opt"])
 def test_packed_gives_what_plain_gives(kind, case):
     model = small(kind)
-    packed, plain = Packed(model, 16), Plain(model, 1000)
-    for batch in packed.batches(CASES[case]):
-        places = [(i, k) for i, row in enumerate(batch) for k in range(len(row))]
-        one = torch.log_softmax(packed.read(batch, places), dim=-1)
-        two = torch.log_softmax(plain.read(batch, places), dim=-1)
-        assert float((one - two).abs().max()) < 2e-4
+    plain = Plain(small(kind), 1000)
+    for at_once in (1, 3):
+        packed = Packed(model, 16, at_once)
+        for batch in packed.batches(CASES[case]):
+            places = [(i, k) for i, row in enumerate(batch) for k in range(len(row))]
+            one = torch.log_softmax(packed.read(batch, places), dim=-1)
+            two = torch.log_softmax(plain.read(batch, places), dim=-1)
+            assert float((one - two).abs().max()) < 2e-4
 
 
 @pytest.mark.parametrize("kind", SMALL)

@@ -107,19 +107,49 @@ def test_a_damaged_part_is_set_aside_and_computed_again(engine, tmp_path, damage
     assert len(list(tmp_path.glob("*.damaged"))) == 1
 
 
-def test_many_parts_become_one(tmp_path, monkeypatch):
+RESULTS = {
+    bytes([i, i // 2]) * 8: Scores((float("-inf"), -0.5), (1, 2), 0.75, i) for i in range(1, 100)
+}
+TEXTS = {bytes([i]) * 16: Generation("é\n…" * i, i) for i in range(3)}
+
+
+def test_many_parts_become_few(tmp_path, monkeypatch):
     monkeypatch.setattr("scruple.store._FLUSH_AFTER", -1.0)
+    monkeypatch.setattr("scruple.store._MERGE_FROM", 4)
+    monkeypatch.setattr("scruple.parts._GROUP", 5)
     store = Store(tmp_path)
-    results = {bytes([i]) * 16: Scores((float("-inf"), -0.5), (1, 2), 0.75, i) for i in range(40)}
-    texts = {bytes([i]) * 16: Generation("é\n…" * i, i) for i in range(3)}
-    for key, result in [*results.items(), *texts.items()]:
+    for key, result in [*RESULTS.items(), *TEXTS.items()]:
         store.add({key: result})
-    assert len(list(tmp_path.glob("scores-*.parquet"))) == 40
-    again = Store(tmp_path)
+    parts = list(tmp_path.glob("scores-*.parquet"))
+    assert 3 <= len(parts) <= 9  # 99 = 64 + 2 × 16 + 3: at most three of each size
+    for opened in (store, Store(tmp_path)):
+        assert opened.scores(RESULTS) == RESULTS
+        assert opened.reasoning(TEXTS) == TEXTS
+        assert opened.scores([b"x" * 16, *TEXTS]) == {}
+
+
+def test_parts_that_another_job_merges_are_found_again(tmp_path, monkeypatch):
+    one = Store(tmp_path)
+    keys = list(RESULTS)
+    for key in keys[:6]:
+        one.add({key: RESULTS[key]})
+        one.flush()
+    monkeypatch.setattr("scruple.store._MERGE_FROM", 5)
+    other = Store(tmp_path)  # merges as it opens
     assert len(list(tmp_path.glob("scores-*.parquet"))) == 1
-    for opened in (store, again, Store(tmp_path)):
-        assert opened.scores(results) == results
-        assert opened.reasoning(texts) == texts
+    for store in (one, other):
+        assert store.scores(keys) == {key: RESULTS[key] for key in keys[:6]}
+
+
+def test_a_part_that_is_damaged_while_it_is_open_is_set_aside(tmp_path, caplog):
+    store = Store(tmp_path)
+    store.add(RESULTS)
+    store.flush()
+    part = next(tmp_path.glob("scores-*.parquet"))
+    part.write_bytes(part.read_bytes()[:40])
+    assert store.scores(RESULTS) == {}
+    assert "is damaged" in caplog.text
+    assert store.scores(RESULTS) == Store(tmp_path).scores(RESULTS) == {}
 
 
 def test_addresses_hold_all_that_a_result_depends_on(make_checkpoint, tmp_path):

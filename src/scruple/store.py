@@ -9,45 +9,27 @@ more computes only what is new, and nothing is ever served from another checkpoi
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
+import math
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from scruple.engines import GenerateRequest, Generation, ScoreRequest, Scores
-from scruple.jobs import whole
+from scruple.errors import ScrupleError
+from scruple.parts import SCHEMAS, Damaged, Part, Result, merge_parts, set_aside, write_part
 from scruple.study import Decoding
-
-log = logging.getLogger(__name__)
 
 _VERSION = 1
 """Of what engines compute: with a higher one, results of earlier versions are not used."""
 _FLUSH_AFTER = 2.0
 """Seconds between parts: the most that a job which is killed loses beside the batch in flight."""
 _MERGE_FROM = 32
-"""Parts of a kind from which on they are merged into one when the store is opened."""
-
-_SCHEMAS = {
-    "scores": pa.schema(
-        [
-            ("key", pa.binary(16)),
-            ("logprobs", pa.list_(pa.float64())),
-            ("tokens", pa.list_(pa.int32())),
-            ("valid_mass", pa.float64()),
-            ("prompt_tokens", pa.int32()),
-        ]
-    ),
-    "reasoning": pa.schema([("key", pa.binary(16)), ("text", pa.string()), ("tokens", pa.int32())]),
-}
-
-Result = Scores | Generation
+"""Parts of about the same size that are merged into one."""
 
 
 def fingerprint(manifest: Mapping[str, Any], engine: str, dtype: str) -> str:
@@ -81,24 +63,32 @@ def _hash(content: Any) -> bytes:
 
 
 class Store:
-    """One checkpoint's finished results."""
+    """One checkpoint's finished results: on disk, but for the keys and what is not written yet."""
 
     def __init__(self, folder: Path) -> None:
         """Open a store, and make its folder if there is none.
 
         Parts that are damaged are set aside, with a line in the log; what they held is computed
         again.
+
+        Raises:
+            ScrupleError: if nothing can be written there.
         """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise ScrupleError(
+                f"{folder}: finished responses cannot be kept here ({error.strerror}); free space "
+                "or change its permissions."
+            ) from None
         self._folder = folder
-        self._found: dict[str, dict[bytes, Result]] = {kind: {} for kind in _SCHEMAS}
-        self._pending: dict[str, dict[bytes, Result]] = {kind: {} for kind in _SCHEMAS}
+        self._parts: dict[str, dict[Path, Part]] = {kind: {} for kind in SCHEMAS}
+        self._pending: dict[str, dict[bytes, Result]] = {kind: {} for kind in SCHEMAS}
         self._flushed = time.monotonic()
-        for kind, found in self._found.items():
-            parts = sorted(folder.glob(f"{kind}-*.parquet"))
-            for path in parts:
-                found.update(_read(path, kind))
-            if len(parts) >= _MERGE_FROM:
-                self._merge(kind, parts)
+        for kind in SCHEMAS:
+            self._look(kind)
+            self._merge(kind)
 
     def scores(self, keys: Iterable[bytes]) -> dict[bytes, Scores]:
         """Return those of the results that are there."""
@@ -109,7 +99,7 @@ class Store:
         return self._get("reasoning", keys)
 
     def add(self, results: Mapping[bytes, Result]) -> None:
-        """Keep results; they are on disk after a few seconds or when the store is closed."""
+        """Keep results; they are on disk after a few seconds or when `flush` is called."""
         for key, result in results.items():
             kind = "scores" if isinstance(result, Scores) else "reasoning"
             self._pending[kind][key] = result
@@ -124,63 +114,59 @@ class Store:
         """
         for kind, pending in self._pending.items():
             if pending:
-                self._write(kind, pending)
-                self._found[kind].update(pending)
+                self._open(kind, write_part(self._folder, kind, pending))
                 self._pending[kind] = {}
+                self._merge(kind)
         self._flushed = time.monotonic()
 
     def _get(self, kind: str, keys: Iterable[bytes]) -> dict[bytes, Any]:
-        found, pending = self._found[kind], self._pending[kind]
-        return {
-            key: result
-            for key in keys
-            if (result := found.get(key) or pending.get(key)) is not None
-        }
+        wanted = list(dict.fromkeys(keys))
+        pending = self._pending[kind]
+        results = {key: pending[key] for key in wanted if key in pending}
+        try:
+            self._find(kind, wanted, results)
+        except FileNotFoundError:  # another job has merged parts: all of it is in newer ones
+            self._parts[kind] = {}
+            self._look(kind)
+            self._find(kind, wanted, results)
+        return results
 
-    def _write(self, kind: str, results: Mapping[bytes, Result]) -> Path:
-        rows = [{"key": key, **asdict(result)} for key, result in results.items()]
-        content = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMAS[kind]), content, compression="zstd")
-        path = self._folder / f"{kind}-{_name(content.getvalue())}.parquet"
-        with whole(path) as part:
-            part.write_bytes(content.getvalue())
-        return path
+    def _find(self, kind: str, keys: Sequence[bytes], results: dict[bytes, Any]) -> None:
+        for path, part in list(self._parts[kind].items()):
+            missing = [key for key in keys if key not in results]
+            if not missing:
+                return
+            try:
+                results |= part.find(missing)
+            except Damaged as error:
+                set_aside(path, error)
+                del self._parts[kind][path]
 
-    def _merge(self, kind: str, parts: list[Path]) -> None:
-        """Write all results of a kind into one part; only then remove the many."""
-        if not self._found[kind]:
-            return
-        kept = self._write(kind, self._found[kind])
-        for path in parts:
-            if path != kept:
-                path.unlink(missing_ok=True)
+    def _look(self, kind: str) -> None:
+        """Open the parts that are on disk."""
+        for path in sorted(self._folder.glob(f"{kind}-*.parquet")):
+            self._open(kind, path)
 
+    def _open(self, kind: str, path: Path) -> None:
+        try:
+            self._parts[kind][path] = Part(path, kind)
+        except FileNotFoundError:
+            return  # merged by another job in the meantime; `_get` looks again where it matters
+        except Damaged as error:
+            set_aside(path, error)
 
-def _name(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=12).hexdigest()
-
-
-def _read(path: Path, kind: str) -> dict[bytes, Result]:
-    try:
-        content = path.read_bytes()
-        if path.stem != f"{kind}-{_name(content)}":
-            raise ValueError("its content is not what was written")
-        rows = pq.read_table(io.BytesIO(content)).to_pylist()
-    except FileNotFoundError:
-        return {}  # merged by another job in the meantime, which has all of it
-    except (OSError, ValueError, pa.ArrowException) as error:
-        aside = path.with_suffix(".damaged")
-        log.warning("%s is damaged (%s): set aside as %s", path, error, aside.name)
-        path.replace(aside)
-        return {}
-    if kind == "scores":
-        return {
-            row["key"]: Scores(
-                tuple(row["logprobs"]),
-                tuple(row["tokens"]),
-                row["valid_mass"],
-                row["prompt_tokens"],
-            )
-            for row in rows
-        }
-    return {row["key"]: Generation(row["text"], row["tokens"]) for row in rows}
+    def _merge(self, kind: str) -> None:
+        """Merge parts of about the same size once they are many."""
+        sizes: dict[int, list[Part]] = {}
+        for part in self._parts[kind].values():
+            sizes.setdefault(int(math.log(max(len(part), 1), _MERGE_FROM)), []).append(part)
+        for parts in sizes.values():
+            if len(parts) < _MERGE_FROM:
+                continue
+            try:
+                merged = merge_parts(self._folder, kind, parts)
+            except (FileNotFoundError, pa.ArrowException):
+                return  # another job is at it, or a part is damaged: the next look finds out
+            for part in parts:
+                del self._parts[kind][part.path]
+            self._open(kind, merged)

@@ -161,10 +161,10 @@ class Decoding(Strict):
 class Compute(Strict):
     """Where and how responses are computed; none of it changes what a response is."""
 
-    engine: Literal["transformers"] = "transformers"
+    engine: Literal["transformers", "vllm"] = "transformers"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_tokens: Annotated[int, Field(gt=0)] = 8192
+    batch_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     threads: Annotated[int, Field(gt=0)] = 4
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
 

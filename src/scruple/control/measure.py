@@ -88,7 +88,7 @@ def study_of(member: Member, step: int, folder: Path) -> Study:
             ],
             "conditions": list(_CONDITIONS),
             "decoding": {"max_new_tokens": 10},
-            "compute": {"device": "cpu", "dtype": "float32", "batch_tokens": 32768, "threads": 1},
+            "compute": {"device": "cpu", "dtype": "float32", "threads": 1},
         }
     )
 

@@ -124,17 +124,18 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(manifest: dict[str, Any], compute: Compute, threads: int) -> Engine:
+def load_engine(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int = 1) -> Engine:
     """Load a fetched checkpoint into the engine that the config names.
 
     Args:
         manifest: what `fetch_checkpoint` wrote.
         compute: engine, device, dtype and batch size.
         threads: CPU threads that the job may use.
+        gpus: GPUs that it may use.
 
     Raises:
         ScrupleError: if the checkpoint cannot be loaded, or not on the device asked for.
     """
     module = import_module(f"scruple.engines.{compute.engine}_engine")
-    engine: Engine = module.load(manifest, compute, threads)
+    engine: Engine = module.load(manifest, compute, threads, gpus)
     return engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from scruple.engines.prefix_tree import Pack, Tokens, make_pack, plan_packs
+from scruple.engines import tree_attention
+from scruple.engines.prefix_tree import Pack, Tokens, join_packs, make_pack, plan_packs
 
 log = logging.getLogger(__name__)
 
 Place = tuple[int, int]
 """Number of a sequence in its batch, and the position whose next token is asked for."""
 
-_PACK = (256, 2048)
-"""Fewest and most nodes of a pack, unless the budget is smaller."""
+_PACK = 2048
+"""Nodes of a pack: each repeats the beginning that it shares with others, so not too few."""
 _TOLERANCE = {torch.float32: 1e-3}
 _ROUGH = 0.1
 """Largest difference between packed and plain log-probabilities, in units of their spread."""
@@ -134,41 +136,44 @@ class Plain:
 
 
 class Packed:
-    """Prefix trees: every distinct token of a batch once, logits only where they are read."""
+    """Prefix trees: every distinct token of a pack once, logits only where they are read."""
 
     name = "packed prefix trees"
 
-    def __init__(self, model: Any, batch_tokens: int, additive: bool = False) -> None:
-        """Wrap a model.
+    def __init__(self, model: Any, pack_tokens: int, at_once: int = 1) -> None:
+        """Wrap a model, whose attention from then on can read trees.
 
         Args:
             model: a causal language model in evaluation mode.
-            batch_tokens: nodes of a pack, if fewer than what pays for the model's width.
-            additive: whether the mask is added to attention scores, instead of true and false.
+            pack_tokens: the most nodes of a pack.
+            at_once: packs of a batch.
+
+        Raises:
+            ValueError: if the model's attention cannot be exchanged.
         """
+        model.set_attn_implementation(tree_attention.NAME)
         self._model = model
-        # attention costs the square of a pack, and each pack repeats its shared beginning: with
-        # twice the width, attention takes a third of what the layers' other products take
-        width = int(model.get_input_embeddings().weight.shape[1])
-        self._budget = min(batch_tokens, max(_PACK[0], min(_PACK[1], 2 * width)))
+        self._budget = pack_tokens
+        self._at_once = at_once
         self._device = model.get_input_embeddings().weight.device
-        self._additive = additive
 
     def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
-        """Cut sequences into packs; see `Forward.batches`."""
-        return plan_packs(rows, self._budget)
+        """Cut sequences into packs, and take some at once; see `Forward.batches`."""
+        packs = plan_packs(rows, self._budget)
+        while some := list(itertools.islice(packs, self._at_once)):
+            yield [row for pack in some for row in pack]
 
     @torch.inference_mode()
     def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
         """See `Forward.read`."""
-        pack = make_pack(batch)
+        pack = self._pack(batch)
         nodes = np.array([pack.paths[row][position] for row, position in places])
         return self._run(pack, nodes, False)[0]
 
     @torch.inference_mode()
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
         """See `Forward.prefix`. What the prompts share is computed once, then copied."""
-        pack = make_pack(batch)
+        pack = self._pack(batch)
         paths = [
             path for path, times in zip(pack.paths, repeats, strict=True) for _ in range(times)
         ]
@@ -185,33 +190,36 @@ class Packed:
             )
         return Prefix(logits, layers, mask.to(self._device))
 
+    def _pack(self, batch: Sequence[Tokens]) -> Pack:
+        """Return the trees of a batch: packs do not depend on how many are read at once."""
+        return join_packs([make_pack(pack) for pack in plan_packs(batch, self._budget)])
+
     def _run(self, pack: Pack, nodes: np.ndarray, use_cache: bool) -> tuple[torch.Tensor, Any]:
         """Return the logits after some nodes, and the cache of all."""
         kept, where = np.unique(nodes, return_inverse=True)
-        mask = torch.from_numpy(pack.visible)[None, None].to(self._device)
-        if self._additive:
-            least = torch.finfo(self._model.dtype).min
-            mask = torch.where(mask, 0.0, least).to(self._model.dtype)
         output = self._model(
             input_ids=torch.from_numpy(pack.tokens)[None].to(self._device),
             position_ids=torch.from_numpy(pack.depths)[None].to(self._device),
-            attention_mask=mask,
+            # a mask of four dimensions is passed on as it is; attention looks at `sight` instead
+            attention_mask=torch.zeros((1, 1, 1, 1), device=self._device),
             logits_to_keep=torch.from_numpy(kept).to(self._device),
             use_cache=use_cache,
+            sight=tree_attention.Sight(pack.spans),
         )
         logits = output.logits[0]
         return logits[torch.from_numpy(where).to(logits.device)], output.past_key_values
 
 
-def choose_forward(model: Any, batch_tokens: int) -> Forward:
+def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
     """Return packed prefix trees where they give what plain batches give, else plain batches.
 
-    Not every architecture takes positions and a mask of one's own (ALiBi has no positions, some
+    Not every architecture takes positions and attention of one's own (ALiBi has no positions, some
     count them from the mask), so both ways are tried on a few sequences that branch.
 
     Args:
         model: a causal language model in evaluation mode.
-        batch_tokens: tokens of a batch.
+        batch_tokens: tokens of a plain batch, and the most of a pack.
+        at_once: tokens that may be read at once, if more than a pack has.
     """
     plain = Plain(model, batch_tokens)
     if not (takes(model, "position_ids") and takes(model, "logits_to_keep")):
@@ -223,17 +231,19 @@ def choose_forward(model: Any, batch_tokens: int) -> Forward:
     batch, places = _branching(int(model.get_input_embeddings().weight.shape[0]))
     expected = torch.log_softmax(plain.read(batch, places).float(), dim=-1)
     allowed = _TOLERANCE.get(model.dtype, _ROUGH) * float(expected.std(dim=-1).mean())
-    for additive in (False, True):
-        packed = Packed(model, batch_tokens, additive)
-        try:
-            found = torch.log_softmax(packed.read(batch, places).float(), dim=-1)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            log.info("packed prefix trees fail (%s: %s)", type(error).__name__, error)
-            continue
+    before = model.config._attn_implementation
+    try:
+        pack = min(_PACK, batch_tokens)
+        packed = Packed(model, pack, max(1, at_once // pack))
+        found = torch.log_softmax(packed.read(batch, places).float(), dim=-1)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        log.info("packed prefix trees fail (%s: %s)", type(error).__name__, error)
+    else:
         difference = float((found - expected).abs().max())
         if difference <= allowed:
             return packed
         log.info("packed prefix trees differ from plain batches by %.2g in log p", difference)
+    model.set_attn_implementation(before)
     log.info("plain batches: the model cannot read packed prefix trees")
     return plain
 

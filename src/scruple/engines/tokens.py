@@ -1,13 +1,18 @@
-"""Candidates are tokenised in their context, not alone: this module finds where they begin."""
+"""Candidates are tokenised in their context, not alone: this finds where they begin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scruple.engines import ScoreRequest
 from scruple.errors import ScrupleError
+
+_TAIL = 40
+"""Characters of a prompt by whose side its candidates are told apart."""
+_SPECIAL = 8
+"""Tokens that a tokenizer may add to any text."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,43 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
             whole = [_without_end(tokenizer, next(ids)) for _ in distinct[key].candidates]
             encoded[key] = _split(distinct[key], prompt, whole)
     return [encoded[_content(request)] for request in requests]
+
+
+def check_fit(
+    tokenizer: Any, window: int | None, requests: Sequence[ScoreRequest], reserve: int
+) -> None:
+    """Refuse requests that cannot be scored; see `scruple.engines.Engine.check`.
+
+    Candidates are told apart by the end of a prompt, and a text of few bytes has few tokens: so
+    few prompts need to be tokenised whole.
+
+    Args:
+        tokenizer: the checkpoint's.
+        window: the most tokens that it can read; None if there is no limit.
+        requests: what will be asked.
+        reserve: tokens that sampled reasoning may add.
+
+    Raises:
+        ScrupleError: naming the request.
+    """
+    encode(tokenizer, [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests])
+    if window is None:
+        return
+    near = [request for request in requests if _most_tokens(request) + reserve > window]
+    for request, encoded in zip(near, encode(tokenizer, near), strict=True):
+        longest = len(encoded.context) + max(len(c) for c in encoded.candidates) + reserve
+        if longest > window:
+            raise ScrupleError(
+                f"{request.key}: the prompt needs up to {longest} tokens, {reserve} of them for "
+                f"reasoning, and the model's window has {window}; leave the benchmark or "
+                "checkpoint out, or lower `decoding.max_new_tokens`."
+            )
+
+
+def _most_tokens(request: ScoreRequest) -> int:
+    """Return more tokens than a request can have: no tokenizer makes more than one of a byte."""
+    candidate = max(len(form.encode()) for form in request.candidates)
+    return len(request.prompt.encode()) + candidate + _SPECIAL
 
 
 def _content(request: ScoreRequest) -> tuple[Any, ...]:

@@ -1,12 +1,9 @@
-"""The reference engine: transformers, in plain batches sorted by length."""
+"""The reference engine: transformers, in packed prefix trees where the model can read them."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,49 +14,34 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
 from scruple.engines.forward import Place, choose_forward
 from scruple.engines.generation import Sampler
+from scruple.engines.ledger import Ledger
+from scruple.engines.loading import device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.tokens import Encoded, encode, independent
+from scruple.engines.tokens import Encoded, check_fit, encode
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
 log = logging.getLogger(__name__)
 
-_TAIL = 40  # characters of a prompt by whose side its candidates are told apart
-_SPECIAL = 8  # tokens that a tokenizer may add to any text
 
-_DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
-
-def load(manifest: dict[str, Any], compute: Compute, threads: int) -> TransformersEngine:
+def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> TransformersEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(threads)
-    device = _device(compute)
-    dtype = _DTYPES.get(compute.dtype)
-    if dtype is None:
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    device, folder = device_of(compute), folder_of(manifest)
     options: dict[str, Any] = {"local_files_only": True}
     if manifest.get("gguf"):
         options["gguf_file"] = manifest["gguf"]
-    folder = manifest["folder"]
-    if not Path(folder).is_dir():
-        raise ScrupleError(
-            f"{manifest['checkpoint']}: {folder} is gone since it was fetched; delete "
-            f"{manifest['manifest']} and run again."
-        )
-    placement = {"device_map": "auto"} if device == "cuda" else {}
+    weights = {"dtype": dtype_of(compute, device), "output_loading_info": True}
+    if device == "cuda":
+        weights["device_map"] = "auto"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, output_loading_info=True, **placement, **options
-        )
+        model, report = AutoModelForCausalLM.from_pretrained(folder, **weights, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
@@ -70,77 +52,41 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int) -> Transforme
             f"{manifest['checkpoint']}: {folder} lacks {len(absent)} weights that its config.json "
             f"asks for (first: {absent[0]}); fetch the checkpoint again."
         )
-    _check_size(model, manifest)
-    return TransformersEngine(model.eval(), tokenizer, compute.batch_tokens)
-
-
-def _device(compute: Compute) -> str:
-    available = torch.cuda.is_available()
-    if compute.device == "cuda" and not available:
-        raise ScrupleError(
-            "config: `compute.device` is cuda, and PyTorch finds no GPU here: check the driver "
-            "(nvidia-smi), or set it to cpu or auto."
-        )
-    return "cuda" if available and compute.device != "cpu" else "cpu"
-
-
-def _check_size(model: Any, manifest: dict[str, Any]) -> None:
-    """Refuse a checkpoint that is not of the size that the config gives: the figure's x axis."""
-    params = sum(parameter.numel() for parameter in model.parameters())
-    stated = int(manifest["params"])
-    if abs(params - stated) > 0.02 * params:
-        raise ScrupleError(
-            f"config: checkpoint {manifest['checkpoint']} has {params:,} parameters, and the "
-            f"config says `params: {stated}`; correct it, since figures are drawn against it."
-        )
+    size_of(model, manifest)
+    budget = None if compute.batch_tokens == "auto" else compute.batch_tokens
+    return TransformersEngine(model.eval(), tokenizer, budget)
 
 
 class TransformersEngine:
     """A causal language model of transformers; see `scruple.engines.Engine`."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int | None = None) -> None:
         """Wrap a loaded model.
 
         Args:
             model: a causal language model in evaluation mode.
             tokenizer: its tokenizer.
-            batch_tokens: tokens, padding included, that one batch may hold.
+            batch_tokens: tokens, padding included, that one batch may hold; by default it depends
+                on the model's size, and what runs at once on a GPU on its free memory.
         """
         self.tokenizer = tokenizer
         self._model = model
-        self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
-        self._forward = choose_forward(model, batch_tokens)
+        at_once = tokens_at_once(model, batch_tokens, free_memory(model))
+        self._forward = choose_forward(model, batch_tokens or default_tokens(model), at_once)
+        log.info("%s, %d tokens at once", self._forward.name, at_once)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self._ends = sorted({*ends, tokenizer.eos_token_id} - {None})
-        self._sampler = Sampler(model, self._forward, self._ends, tokenizer, batch_tokens)
+        self._sampler = Sampler(model, self._forward, self._ends, tokenizer, at_once)
         text_config = model.config.get_text_config()
         self._window = getattr(text_config, "max_position_embeddings", None)
 
     def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Refuse prompts that do not fit the window; see `scruple.engines.Engine.check`.
-
-        Candidates are told apart by the end of a prompt, and a text of few bytes has few tokens: so
-        few prompts need to be tokenised whole.
-        """
-        encode(
-            self.tokenizer,
-            [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests],
-        )
-        if self._window is None:
-            return
-        near = [r for r in requests if _most_tokens(r) + reserve > self._window]
-        for request, encoded in zip(near, encode(self.tokenizer, near), strict=True):
-            longest = len(encoded.context) + max(len(c) for c in encoded.candidates) + reserve
-            if longest > self._window:
-                raise ScrupleError(
-                    f"{request.key}: the prompt needs up to {longest} tokens, {reserve} of them "
-                    f"for reasoning, and the model's window has {self._window}; leave the "
-                    "benchmark or checkpoint out, or lower `decoding.max_new_tokens`."
-                )
+        """Refuse what cannot be scored; see `scruple.engines.Engine.check`."""
+        check_fit(self.tokenizer, self._window, requests, reserve)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
@@ -154,25 +100,13 @@ class TransformersEngine:
         for i, request in enumerate(encoded):
             for j, candidate in enumerate(request.candidates):
                 readers.setdefault(request.context + candidate[:-1], []).append((i, j))
-        logprobs: list[list[float]] = [[0.0] * len(e.candidates) for e in encoded]
-        waiting = [len(e.candidates) for e in encoded]
+        ledger = Ledger(requests, encoded, lambda request: len(request.candidates))
         results: dict[int, Scores] = {}
         for batch in self._forward.batches(list(readers)):
-            pairs = [(i, j) for tokens in batch for i, j in readers[tokens]]
             reads = [[(encoded[i], j) for i, j in readers[tokens]] for tokens in batch]
             sums = self._read(batch, reads)
-            done: dict[int, Scores] = {}
-            for (i, j), value in zip(pairs, sums, strict=True):
-                if math.isnan(value):
-                    raise ScrupleError(
-                        f"{requests[i].key}: the checkpoint gives no probabilities (NaN): its "
-                        "weights are damaged, or `compute.dtype` is too narrow for them; try "
-                        "bfloat16 or float32."
-                    )
-                logprobs[i][j] = value
-                waiting[i] -= 1
-                if waiting[i] == 0:
-                    done[i] = _scores(encoded[i], logprobs[i])
+            pairs = [pair for tokens in batch for pair in readers[tokens]]
+            done = ledger.add((*pair, value) for pair, value in zip(pairs, sums, strict=True))
             results |= done
             finished(done)
         return [results[i] for i in range(len(requests))]
@@ -277,22 +211,3 @@ class TransformersEngine:
         if request.stop is not None:
             text = text.split(request.stop)[0]
         return Generation(text.rstrip(), length)
-
-
-def _most_tokens(request: ScoreRequest) -> int:
-    """Return more tokens than a request can have: no tokenizer makes more than one of a byte."""
-    candidate = max(len(form.encode()) for form in request.candidates)
-    return len(request.prompt.encode()) + candidate + _SPECIAL
-
-
-def _scores(encoded: Encoded, logprobs: list[float]) -> Scores:
-    kept = independent(encoded.candidates)
-    mass = sum(torch.tensor(logprobs[i], dtype=torch.float64).exp().item() for i in kept)
-    firsts = [encoded.candidates.index(candidate) == i for i, candidate in
-              enumerate(encoded.candidates)]  # fmt: skip
-    return Scores(
-        tuple(lp if first else float("-inf") for lp, first in zip(logprobs, firsts, strict=True)),
-        tuple(len(candidate) for candidate in encoded.candidates),
-        mass,
-        len(encoded.context),
-    )

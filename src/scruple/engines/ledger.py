@@ -1,0 +1,66 @@
+"""Log-probabilities as they come in, request by request: what every engine's scoring ends in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from scruple.engines import ScoreRequest, Scores
+from scruple.engines.tokens import Encoded, independent
+from scruple.errors import ScrupleError
+
+
+class Ledger:
+    """Adds up the log-probabilities of candidates; a request with all of its parts is finished."""
+
+    def __init__(
+        self,
+        requests: Sequence[ScoreRequest],
+        encoded: Sequence[Encoded],
+        parts: Callable[[Encoded], int],
+    ) -> None:
+        """Open a ledger.
+
+        Args:
+            requests: what is scored.
+            encoded: their tokens.
+            parts: how many numbers a request waits for.
+        """
+        self._requests = requests
+        self._encoded = encoded
+        self._sums = [[0.0] * len(request.candidates) for request in encoded]
+        self._waiting = [parts(request) for request in encoded]
+
+    def add(self, values: Iterable[tuple[int, int, float]]) -> dict[int, Scores]:
+        """Enter numbers; return the requests that are finished by them.
+
+        Args:
+            values: request, candidate, and the log-probability of some of its tokens.
+
+        Raises:
+            ScrupleError: naming the request, if a number is none.
+        """
+        done: dict[int, Scores] = {}
+        for i, j, value in values:
+            if math.isnan(value):
+                raise ScrupleError(
+                    f"{self._requests[i].key}: the checkpoint gives no probabilities (NaN): its "
+                    "weights are damaged, or `compute.dtype` is too narrow for them; try bfloat16 "
+                    "or float32."
+                )
+            self._sums[i][j] += value
+            self._waiting[i] -= 1
+            if self._waiting[i] == 0:
+                done[i] = _scores(self._encoded[i], self._sums[i])
+        return done
+
+
+def _scores(encoded: Encoded, logprobs: list[float]) -> Scores:
+    candidates = encoded.candidates
+    firsts = [candidates.index(candidate) == i for i, candidate in enumerate(candidates)]
+    return Scores(
+        tuple(lp if first else -math.inf for lp, first in zip(logprobs, firsts, strict=True)),
+        tuple(len(candidate) for candidate in candidates),
+        sum(math.exp(logprobs[i]) for i in independent(candidates)),
+        len(encoded.context),
+    )

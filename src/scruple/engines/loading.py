@@ -1,0 +1,65 @@
+"""What every engine asks of a checkpoint and of the machine before it loads anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scruple.errors import ScrupleError
+from scruple.study import Compute
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def device_of(compute: Compute) -> str:
+    """Return `cuda` or `cpu`.
+
+    Raises:
+        ScrupleError: if the config wants a GPU and there is none.
+    """
+    available = torch.cuda.is_available()
+    if compute.device == "cuda" and not available:
+        raise ScrupleError(
+            "config: `compute.device` is cuda, and PyTorch finds no GPU here: check the driver "
+            "(nvidia-smi), or set it to cpu or auto."
+        )
+    return "cuda" if available and compute.device != "cpu" else "cpu"
+
+
+def dtype_of(compute: Compute, device: str) -> torch.dtype:
+    """Return the number format of weights: the config's, or the device's usual one."""
+    usual = torch.bfloat16 if device == "cuda" else torch.float32
+    return _DTYPES.get(compute.dtype, usual)
+
+
+def folder_of(manifest: dict[str, Any]) -> str:
+    """Return a fetched checkpoint's folder (ScrupleError if it is gone)."""
+    folder: str = manifest["folder"]
+    if not Path(folder).is_dir():
+        raise ScrupleError(
+            f"{manifest['checkpoint']}: {folder} is gone since it was fetched; delete "
+            f"{manifest['manifest']} and run again."
+        )
+    return folder
+
+
+def size_of(model: torch.nn.Module, manifest: dict[str, Any]) -> int:
+    """Return a model's number of parameters.
+
+    Raises:
+        ScrupleError: if the config gives another one, since that is the figure's x axis.
+    """
+    params = sum(parameter.numel() for parameter in model.parameters())
+    stated = int(manifest["params"])
+    if abs(params - stated) > 0.02 * params:
+        raise ScrupleError(
+            f"config: checkpoint {manifest['checkpoint']} has {params:,} parameters, and the "
+            f"config says `params: {stated}`; correct it, since figures are drawn against it."
+        )
+    return params

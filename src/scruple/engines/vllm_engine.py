@@ -1,0 +1,203 @@
+"""The vLLM engine: for large checkpoints on GPUs, optional, with the same answers.
+
+vLLM keeps what prompts share (prefix caching) and fills its batches by itself. Scored
+log-probabilities are those of the reference engine but for rounding; sampled reasoning has the same
+distribution but other draws, since vLLM draws with a generator of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.engines.ledger import Ledger
+from scruple.engines.loading import device_of, dtype_of, folder_of, size_of
+from scruple.engines.prefix_tree import Tokens
+from scruple.engines.tokens import check_fit, encode
+from scruple.errors import ScrupleError
+from scruple.study import Compute, Decoding
+
+log = logging.getLogger(__name__)
+
+_MOST_IDS = 128
+"""Tokens of one request whose log-probabilities vLLM returns."""
+_CPU_CACHE = "2"
+"""GB of keys and values on a CPU, unless the user has set another number."""
+
+
+def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> VllmEngine:
+    """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
+    device, folder = device_of(compute), folder_of(manifest)
+    if manifest.get("gguf"):
+        raise ScrupleError(
+            f"{manifest['checkpoint']}: vLLM cannot read GGUF files; use the transformers engine, "
+            "or give `path`, a folder with safetensors."
+        )
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with torch.device("meta"):  # shapes alone
+        params = size_of(AutoModelForCausalLM.from_config(config), manifest)
+    _prepare(device, threads)
+    try:
+        import vllm
+    except ImportError as error:
+        raise ScrupleError(
+            f"config: `compute.engine` is vllm, and it cannot be imported ({error}): install it "
+            "with the extra, `pip install 'scruple[vllm]'`, in an environment of its own "
+            "(docs/config.md), or set the engine to transformers."
+        ) from None
+    dtype = str(dtype_of(compute, device)).removeprefix("torch.")
+    try:
+        model = vllm.LLM(
+            folder, dtype=dtype, tensor_parallel_size=max(1, gpus) if device == "cuda" else 1,
+            enable_prefix_caching=True, enforce_eager=device == "cpu", seed=0,
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ScrupleError(
+            f"{manifest['checkpoint']}: vLLM cannot load {folder}: {error}"
+        ) from None
+    return VllmEngine(model, params, device, threads)
+
+
+def _prepare(device: str, threads: int) -> None:
+    """Set what vLLM reads from the environment when it is imported; what is set already stays."""
+    settings = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        # in this process, so that a job that is killed leaves nothing behind
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }
+    if device == "cpu":
+        settings |= {
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_CPU_KVCACHE_SPACE": _CPU_CACHE,
+            "OMP_NUM_THREADS": str(threads),
+        }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    torch.set_num_threads(threads)
+
+
+class VllmEngine:
+    """A causal language model in vLLM; see `scruple.engines.Engine`."""
+
+    def __init__(self, model: Any, params: int, device: str, threads: int) -> None:
+        """Wrap a loaded model.
+
+        Args:
+            model: a `vllm.LLM`.
+            params: its number of parameters.
+            device: `cuda` or `cpu`.
+            threads: CPU threads.
+        """
+        self._model = model
+        self._facts = (params, device, threads)
+        self.tokenizer = model.get_tokenizer()
+        self._window = model.llm_engine.model_config.max_model_len
+
+    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
+        """Refuse what cannot be scored; see `scruple.engines.Engine.check`."""
+        check_fit(self.tokenizer, self._window, requests, reserve)
+
+    def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
+        """Score candidates; see `scruple.engines.Engine.score`.
+
+        Each distinct text before a candidate's token is asked once for one token, together with
+        the log-probabilities of all tokens that any candidate has there.
+        """
+        encoded = encode(self.tokenizer, requests)
+        # text before a token → (request, candidate, token) triples that are read after it
+        readers: dict[Tokens, list[tuple[int, int, int]]] = {}
+        for i, request in enumerate(encoded):
+            for j, candidate in enumerate(request.candidates):
+                for k, token in enumerate(candidate):
+                    before = request.context + candidate[:k]
+                    readers.setdefault(before, []).append((i, j, token))
+        asked = [
+            (before, ids)
+            for before in sorted(readers)
+            for ids in _cut(sorted({token for _, _, token in readers[before]}))
+        ]
+        ledger = Ledger(requests, encoded, lambda request: sum(map(len, request.candidates)))
+        results: dict[int, Scores] = {}
+        prompts = [before for before, _ in asked]
+        settings = [
+            {"max_tokens": 1, "temperature": 0, "logprob_token_ids": ids} for _, ids in asked
+        ]
+        for number, output in self._run(prompts, settings):
+            before, ids = asked[number]
+            found = output.logprobs[0]
+            done = ledger.add(
+                (i, j, found[token].logprob) for i, j, token in readers[before] if token in ids
+            )
+            results |= done
+            finished(done)
+        return [results[i] for i in range(len(requests))]
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
+    ) -> list[Generation]:
+        """Sample continuations; see `scruple.engines.Engine.generate`."""
+        prompts = [
+            tuple(self.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
+            for request in requests
+        ]
+        settings = [
+            {
+                "max_tokens": decoding.max_new_tokens,
+                "temperature": decoding.temperature,
+                "top_p": decoding.top_p,
+                # vLLM takes signed numbers
+                "seed": request.seed % 2**63,
+                "stop": request.stop,
+            }
+            for request in requests
+        ]
+        results: dict[int, Generation] = {}
+        for number, output in self._run(prompts, settings):
+            length = len(output.token_ids)
+            ended = output.finish_reason == "stop" and output.stop_reason is None
+            results[number] = Generation(output.text.rstrip(), length - ended)
+            finished({number: results[number]})
+        return [results[i] for i in range(len(requests))]
+
+    def describe(self) -> dict[str, Any]:
+        """Return device, dtype and size; see `scruple.engines.Engine.describe`."""
+        import vllm
+
+        params, device, threads = self._facts
+        return {
+            "engine": f"vllm {vllm.__version__}, transformers {transformers.__version__}, "
+            f"torch {torch.__version__}",
+            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "threads": threads,
+            "forward": "prefix caching",
+            "dtype": str(self._model.llm_engine.model_config.dtype).removeprefix("torch."),
+            "params": params,
+        }
+
+    def _run(
+        self, prompts: Sequence[Tokens], settings: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield number and output of each request as soon as it is finished."""
+        from vllm import SamplingParams
+
+        engine = self._model.llm_engine
+        for number, (prompt, options) in enumerate(zip(prompts, settings, strict=True)):
+            params = SamplingParams(detokenize="stop" in options, **options)
+            engine.add_request(str(number), {"prompt_token_ids": list(prompt)}, params)
+        while engine.has_unfinished_requests():
+            for done in engine.step():
+                if done.finished:
+                    yield int(done.request_id), done.outputs[0]
+
+
+def _cut(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), _MOST_IDS):
+        yield ids[start : start + _MOST_IDS]
