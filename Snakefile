@@ -56,9 +56,7 @@ rule all:
 
 onstart:
     try:
-        if {"fetch_checkpoint", "download_source"} & {
-            job.rule.name for job in workflow.dag.needrun_jobs()
-        }:
-            preflight(study)
+        jobs = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        preflight(study, jobs, workflow.deployment_settings.deployment_method)
     except ScrupleError as error:
         raise WorkflowError(str(error)) from None

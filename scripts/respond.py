@@ -19,7 +19,7 @@ with job(snakemake) as log:
         description = json.loads(Path(manifest).read_text(encoding="utf-8"))
         facts = ask_checkpoint(
             study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
-            Path("results/store"), Path(responses), bar, log,
+            snakemake.resources.gpu, Path("results/store"), Path(responses), bar, log,
         )  # fmt: skip
         with whole(record) as part:
             part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

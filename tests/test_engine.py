@@ -236,6 +236,31 @@ def test_a_checkpoints_own_generation_settings_change_no_draw(neox, tmp_path):
     assert load(strict, params).generate(asks, decoding, silent) == plain
 
 
+@pytest.mark.parametrize("family", ["neox", "llama"])
+def test_plans_and_shards_change_nothing_but_rounding(family, request):
+    path, params = request.getfixturevalue(family)
+    asks = [GenerateRequest(f"g{i}", "Human: go " * (i % 4 + 1), i, True, None) for i in range(12)]
+    decoding = Decoding(max_new_tokens=12)
+    reference = load(path, params)
+    scores = reference.score(REQUESTS, silent)
+    texts = reference.generate(asks, decoding, silent)
+    for budget in (40, 200, 5000):
+        engine = load(path, params, batch_tokens=budget)
+        for shards in (1, 3):
+            found = {}
+            for shard in range(shards):
+                part = REQUESTS[shard::shards]
+                found |= dict(zip([r.key for r in part], engine.score(part, silent), strict=True))
+                part = asks[shard::shards]
+                new = engine.generate(part, decoding, silent)
+                found |= dict(zip([r.key for r in part], new, strict=True))
+            for one, two in zip(REQUESTS, scores, strict=True):
+                assert np.exp(found[one.key].logprobs) == pytest.approx(
+                    np.exp(two.logprobs), abs=1e-5
+                )
+            assert [found[ask.key] for ask in asks] == texts
+
+
 class Small:
     """A forward, or step of a sampler, with room for a few rows only."""
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -21,13 +24,17 @@ import json, logging, sys
 from pathlib import Path
 import pandas as pd
 from scruple.asking import ask_checkpoint
+from scruple.errors import ScrupleError
 from scruple.study import load_study
 import scruple.store
 scruple.store._FLUSH_AFTER = 0.02
 config, manifest = (json.loads(Path(p).read_text()) for p in sys.argv[1:3])
-ask_checkpoint(load_study(config), "f", "bbq", pd.read_parquet(sys.argv[3]), manifest, 1,
-               Path(sys.argv[4]), Path(sys.argv[5]), lambda *_: lambda _: None,
-               logging.getLogger())
+try:
+    ask_checkpoint(load_study(config), "f", "bbq", pd.read_parquet(sys.argv[3]), manifest, 1, 0,
+                   Path(sys.argv[4]), Path(sys.argv[5]), lambda *_: lambda _: None,
+                   logging.getLogger())
+except ScrupleError as error:
+    sys.exit(f"REFUSED {error}")
 """
 
 
@@ -54,9 +61,9 @@ def job(neox, tmp_path):  # noqa: F811
     names = ("config.json", "manifest.json", "items.parquet")
     command = [sys.executable, "-c", SCRIPT, *(str(tmp_path / name) for name in names)]
 
-    def run(store, target):
+    def run(store, target, **options):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        return subprocess.Popen([*command, str(store), str(target)], env=environment)
+        return subprocess.Popen([*command, str(store), str(target)], env=environment, **options)
 
     return run
 
@@ -87,15 +94,71 @@ def test_killed_at_random_moments_it_gives_what_an_undisturbed_run_gives(job, tm
     assert kills > 0
     target.unlink(missing_ok=True)
     assert job(tmp_path / "killed", target).wait() == 0
-    calm, killed = read(tmp_path / "calm.parquet"), read(target)
-    assert list(calm.columns) == list(killed.columns)
+    assert_same(read(tmp_path / "calm.parquet"), read(target))
+
+
+def assert_same(calm, other):
+    assert list(calm.columns) == list(other.columns)
     for name in calm.columns:
         if calm[name].dtype == float:
-            assert killed[name].to_numpy() == pytest.approx(
+            assert other[name].to_numpy() == pytest.approx(
                 calm[name].to_numpy(), abs=1e-5, nan_ok=True
             )
         else:
-            assert killed[name].equals(calm[name]), name
+            assert other[name].equals(calm[name]), name
+
+
+def test_two_jobs_on_the_same_outputs_do_not_harm_each_other(job, tmp_path):
+    jobs = [job(tmp_path / "store", tmp_path / "out.parquet") for _ in range(2)]
+    assert [process.wait() for process in jobs] == [0, 0]
+    assert job(tmp_path / "calm", tmp_path / "calm.parquet").wait() == 0
+    assert_same(read(tmp_path / "calm.parquet"), read(tmp_path / "out.parquet"))
+    assert not list(tmp_path.rglob("*.damaged"))
+    assert not list(tmp_path.rglob(".*.parquet"))
+
+
+def test_when_the_disk_is_full_what_was_written_stays(job, tmp_path):
+    """A limit on the size of files is the nearest thing to a full disk that any user can have."""
+    limit = 24_000  # parts are smaller, the table is larger
+    store, target = tmp_path / "store", tmp_path / "out.parquet"
+    process = job(
+        store, target, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    message = process.communicate()[1]
+    assert process.returncode != 0
+    assert "Traceback" not in message
+    assert re.search(r"REFUSED .*cannot be written .*File too large", message)
+    assert not target.exists()
+    assert not list(tmp_path.rglob(".*.parquet"))  # nothing half-written
+    parts = {path: path.read_bytes() for path in store.rglob("scores-*.parquet")}
+    assert parts
+    assert job(store, target).wait() == 0
+    assert job(tmp_path / "calm", tmp_path / "calm.parquet").wait() == 0
+    assert_same(read(tmp_path / "calm.parquet"), read(target))
+
+
+def test_a_folder_without_the_right_to_write_is_refused_at_once():
+    script = """if True:
+        import os, sys
+        from pathlib import Path
+        from scruple.errors import ScrupleError
+        from scruple.store import Store
+        if os.getuid() == 0:  # whom no permission stops
+            os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        try:
+            Store(Path(sys.argv[1]) / "store")
+        except ScrupleError as error:
+            print("REFUSED", error)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", script, folder], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        )  # fmt: skip
+        os.chmod(folder, 0o755)
+    assert "finished responses cannot be kept here (Permission denied)" in done.stdout, done.stderr
 
 
 def test_a_folder_that_cannot_be_written_to_gets_a_message(job, tmp_path):

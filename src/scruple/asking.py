@@ -26,6 +26,7 @@ def ask_checkpoint(
     items: pd.DataFrame,
     manifest: dict[str, Any],
     threads: int,
+    gpus: int,
     store: Path,
     target: Path,
     bar: Bar,
@@ -40,6 +41,7 @@ def ask_checkpoint(
         items: its items.
         manifest: what `fetch_checkpoint` wrote of the checkpoint.
         threads: CPU threads.
+        gpus: GPUs that the job was given.
         store: folder in which finished results of all checkpoints are kept.
         target: the response table's file.
         bar: makes progress bars.
@@ -52,7 +54,7 @@ def ask_checkpoint(
         ScrupleError: if the checkpoint cannot be loaded or asked.
     """
     name = manifest["checkpoint"]
-    loaded = load_engine(manifest, study.compute, threads)
+    loaded = load_engine(manifest, study.compute, threads, gpus)
     description = loaded.describe()
     address = fingerprint(manifest, study.compute.engine, description["dtype"])
     engine = StoredEngine(loaded, Store(store / address))

@@ -187,6 +187,10 @@ class Plan:
         device = self.study.compute.device
         return int(device == "cuda" or (device == "auto" and bool(shutil.which("nvidia-smi"))))
 
+    def environment(self) -> str:
+        """Return the name of the environment in which responses are computed."""
+        return "vllm" if self.study.compute.engine == "vllm" else "scruple"
+
     def plain(self) -> dict[str, Any]:
         """Return the whole study as plain data, as it is written into the provenance."""
         return self.study.model_dump(mode="json")

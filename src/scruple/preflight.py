@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from scruple.checkpoints import cached_snapshot, check_local
 from scruple.errors import ScrupleError
@@ -26,6 +29,12 @@ def check_study(study: Study) -> None:
     check_mirror(study)
     for family in study.families:
         for checkpoint in family.checkpoints:
+            if study.compute.engine == "vllm" and checkpoint.package is not None:
+                raise ScrupleError(
+                    f"config: `compute.engine` is vllm, and checkpoint `{checkpoint.name}` of "
+                    f"family `{family.name}` is a GGUF file, which vLLM does not read; give `path` "
+                    "or `hub` with safetensors, or set the engine to transformers."
+                )
             check_local(checkpoint)
     for name in ("results", "figures"):
         folder = Path(name)
@@ -36,12 +45,33 @@ def check_study(study: Study) -> None:
             )
 
 
-def preflight(study: Study) -> None:
-    """Refuse to start a run that would stop for want of a checkpoint or a file.
+def preflight(study: Study, rules: Collection[str], deployed: Collection[Any]) -> None:
+    """Refuse to start a run that would stop for want of an engine, a checkpoint or a file.
+
+    Args:
+        study: the study.
+        rules: names of the rules whose jobs are to run.
+        deployed: the ways in which snakemake makes environments of its own, if any.
 
     Raises:
         ScrupleError: one message with everything that is missing and what can be done.
     """
+    if not deployed and any(name.startswith("respond") for name in rules):
+        _check_engine(study)
+    if {"fetch_checkpoint", "download_source"} & set(rules):
+        _check_network(study)
+
+
+def _check_engine(study: Study) -> None:
+    if study.compute.engine == "vllm" and find_spec("vllm") is None:
+        raise ScrupleError(
+            "config: `compute.engine` is vllm, and it is not installed in this environment: make "
+            "one with `pip install -e '.[vllm]'` and run snakemake from it, or let snakemake make "
+            "it (`--software-deployment-method conda`), or set the engine to transformers."
+        )
+
+
+def _check_network(study: Study) -> None:
     checkpoints = missing_checkpoints(study)
     files = missing_files(study)
     unreachable = []

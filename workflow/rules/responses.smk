@@ -16,7 +16,7 @@ rule respond:
     wildcard_constraints:
         family=plan.alone(),
     conda:
-        "../../envs/scruple.yaml"
+        f"../../envs/{plan.environment()}.yaml"
     threads: study.compute.threads
     resources:
         gpu=plan.gpus(),
@@ -55,7 +55,7 @@ for group in plan.groups():
         benchmark:
             f"results/{study.study}/logs/respond/{group.family}/{group.benchmark}.tsv"
         conda:
-            "../../envs/scruple.yaml"
+            f"../../envs/{plan.environment()}.yaml"
         threads: study.compute.threads
         resources:
             gpu=plan.gpus(),

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Place = tuple[int, int]
 """Number of a sequence in its batch, and the position whose next token is asked for."""
 
-_PACK = 2048
+PACK = 2048
 """Nodes of a pack: each repeats the beginning that it shares with others, so not too few."""
 _TOLERANCE = {torch.float32: 1e-3}
 _ROUGH = 0.1
@@ -233,7 +233,7 @@ def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
     allowed = _TOLERANCE.get(model.dtype, _ROUGH) * float(expected.std(dim=-1).mean())
     before = model.config._attn_implementation
     try:
-        pack = min(_PACK, batch_tokens)
+        pack = min(PACK, batch_tokens)
         packed = Packed(model, pack, max(1, at_once // pack))
         found = torch.log_softmax(packed.read(batch, places).float(), dim=-1)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

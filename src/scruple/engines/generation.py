@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
+from torch.nn.functional import pad
+from transformers.cache_utils import Cache, DynamicLayer
 
 from scruple.engines.forward import Forward, Prefix, takes
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.sampling import draw_tokens, stream_of
 from scruple.study import Decoding
 
-Layers = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values per layer, each of shape (rows, heads, length, size of a head)."""
-
 _REFILL_AT = 0.75
 """Share of the rows that may still be at work when new ones are taken in: prefills stay wide."""
+_ROOM = 32
+"""Tokens for which a row's buffers make room at a time."""
 _TAIL = 16
 """Last tokens in which a stop text is looked for; no stop text is longer."""
 
@@ -99,8 +99,10 @@ class Sampler:
             if waiting and len(batch.rows) <= _REFILL_AT * rows:
                 new = [waiting.popleft() for _ in range(min(rows - len(batch.rows), len(waiting)))]
                 for prefix, read in self._read(new):
-                    added = _Batch(read, prefix.layers, prefix.mask)
-                    batch = batch.join(self._advance(added, prefix.logits, decoding, finished))
+                    added = self._advance(
+                        _Batch.of(read, prefix), prefix.logits, decoding, finished
+                    )
+                    batch = batch.join(added)
                 continue
             batch = self._advance(batch, self._step(batch), decoding, finished)
 
@@ -122,12 +124,10 @@ class Sampler:
         options = {}
         if self._places:
             options["position_ids"] = batch.mask.sum(dim=1, keepdim=True) - 1
-        cache = DynamicCache(batch.layers)
-        logits = self._model(
-            input_ids=ids[:, None], attention_mask=batch.mask, past_key_values=cache,
-            use_cache=True, **options,
+        logits: torch.Tensor = self._model(
+            input_ids=ids[:, None], attention_mask=batch.mask,
+            past_key_values=Cache(layers=batch.layers), use_cache=True, **options,
         ).logits[:, -1]  # fmt: skip
-        batch.layers = [(layer.keys, layer.values) for layer in cache.layers]
         return logits
 
     def _advance(
@@ -161,47 +161,77 @@ class Sampler:
                 for row, tail in zip(rows, tails, strict=True)]  # fmt: skip
 
 
+class _Layer(DynamicLayer):
+    """Keys and values of a layer, in buffers with room to grow: a step copies none of the old."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self._buffers = (keys, values)
+        self.keys, self.values = keys, values
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the newest token's keys and values; return all."""
+        length = self.keys.shape[2]
+        new = length + key_states.shape[2]
+        if new > self._buffers[0].shape[2]:
+            room = (0, 0, 0, new - length + _ROOM)
+            self._buffers = (pad(self.keys, room), pad(self.values, room))
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, length:new] = states
+        self.keys, self.values = (buffer[:, :, :new] for buffer in self._buffers)
+        return self.keys, self.values
+
+
 @dataclass
 class _Batch:
-    """Rows at work, with their keys and values; what is shorter is padded on the left."""
+    """Rows at work, with their keys and values; what is shorter is padded on the left.
+
+    Layers are exchanged one by one, so that memory holds only one of them twice.
+    """
 
     rows: list[_Row]
-    layers: Layers
+    layers: list[_Layer]
     mask: torch.Tensor
 
     @classmethod
     def empty(cls) -> _Batch:
         return cls([], [], torch.zeros((0, 0), dtype=torch.long))
 
+    @classmethod
+    def of(cls, rows: list[_Row], prefix: Prefix) -> _Batch:
+        return cls(rows, [_Layer(*layer) for layer in prefix.layers], prefix.mask)
+
     def keep(self, places: list[int]) -> _Batch:
-        """Return some of the rows, without columns that none of them needs."""
+        """Keep some of the rows, without columns that none of them needs."""
         if not places:
             return _Batch.empty()
         index = torch.tensor(places, device=self.mask.device)
         mask = self.mask[index]
         start = int(mask.any(dim=0).int().argmax())
-        layers = []
-        for k, v in self.layers:  # they may lie on several devices
-            here = index.to(k.device)
-            layers.append((k[here][:, :, start:], v[here][:, :, start:]))
-        return _Batch([self.rows[i] for i in places], layers, mask[:, start:])
+        for number, layer in enumerate(self.layers):  # they may lie on several devices
+            here = index.to(layer.keys.device)
+            self.layers[number] = _Layer(
+                layer.keys[:, :, start:][here], layer.values[:, :, start:][here]
+            )
+        return _Batch([self.rows[i] for i in places], self.layers, mask[:, start:])
 
     def join(self, other: _Batch) -> _Batch:
-        """Return the rows of both."""
+        """Take in the rows of another batch."""
         if not self.rows or not other.rows:
             return self if self.rows else other
         length = max(self.mask.shape[1], other.mask.shape[1])
-        one, two = self._widen(length), other._widen(length)
-        layers = [
-            (torch.cat([k, more_k]), torch.cat([v, more_v]))
-            for (k, v), (more_k, more_v) in zip(one.layers, two.layers, strict=True)
-        ]
-        return _Batch(one.rows + two.rows, layers, torch.cat([one.mask, two.mask]))
+        for number, layers in enumerate(zip(self.layers, other.layers, strict=True)):
+            self.layers[number] = _Layer(
+                torch.cat([_widen(layer.keys, length) for layer in layers]),
+                torch.cat([_widen(layer.values, length) for layer in layers]),
+            )
+        masks = [pad(each.mask, (length - each.mask.shape[1], 0)) for each in (self, other)]
+        return _Batch(self.rows + other.rows, self.layers, torch.cat(masks))
 
-    def _widen(self, length: int) -> _Batch:
-        missing = length - self.mask.shape[1]
-        if missing == 0:
-            return self
-        pad = torch.nn.functional.pad
-        layers = [(pad(k, (0, 0, missing, 0)), pad(v, (0, 0, missing, 0))) for k, v in self.layers]
-        return _Batch(self.rows, layers, pad(self.mask, (missing, 0)))
+
+def _widen(states: torch.Tensor, length: int) -> torch.Tensor:
+    """Pad keys or values on the left."""
+    return pad(states, (0, 0, length - states.shape[2], 0))

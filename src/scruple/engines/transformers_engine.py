@@ -72,8 +72,11 @@ class TransformersEngine:
         self.tokenizer = tokenizer
         self._model = model
         self._device = model.get_input_embeddings().weight.device
-        at_once = tokens_at_once(model, batch_tokens, free_memory(model))
-        self._forward = choose_forward(model, batch_tokens or default_tokens(model), at_once)
+        free = free_memory(model)
+        at_once = tokens_at_once(model, batch_tokens, free)
+        # a CPU reads several packs no faster than one, and would lose them all when it is killed
+        several = at_once if free is not None else 0
+        self._forward = choose_forward(model, batch_tokens or default_tokens(model), several)
         log.info("%s, %d tokens at once", self._forward.name, at_once)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)

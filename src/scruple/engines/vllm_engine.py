@@ -35,11 +35,6 @@ _CPU_CACHE = "2"
 def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> VllmEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
     device, folder = device_of(compute), folder_of(manifest)
-    if manifest.get("gguf"):
-        raise ScrupleError(
-            f"{manifest['checkpoint']}: vLLM cannot read GGUF files; use the transformers engine, "
-            "or give `path`, a folder with safetensors."
-        )
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     with torch.device("meta"):  # shapes alone
         params = size_of(AutoModelForCausalLM.from_config(config), manifest)
@@ -48,9 +43,8 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
         import vllm
     except ImportError as error:
         raise ScrupleError(
-            f"config: `compute.engine` is vllm, and it cannot be imported ({error}): install it "
-            "with the extra, `pip install 'scruple[vllm]'`, in an environment of its own "
-            "(docs/config.md), or set the engine to transformers."
+            f"config: `compute.engine` is vllm, and it cannot be imported ({error}); "
+            "docs/config.md says how to install it, or set the engine to transformers."
         ) from None
     dtype = str(dtype_of(compute, device)).removeprefix("torch.")
     try:

