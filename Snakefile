@@ -11,6 +11,7 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
+from scruple.declaration import declared
 from scruple.errors import ScrupleError
 from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight
@@ -50,6 +51,8 @@ rule all:
     default_target: True
     input:
         f"results/{study.study}/metrics.csv",
+        f"results/{study.study}/effects.csv",
+        f"results/{study.study}/emergence.csv",
         f"results/{study.study}/provenance.json",
         plan.figures("scaling"),
 

@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pandas as pd
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints import fetch_checkpoint
@@ -40,6 +41,31 @@ def study_of(benchmark: Mapping[str, Any], conditions: Sequence[str], **more: An
         family["primary_scoring"] = "letter"
     config |= {"benchmarks": [dict(benchmark)], "conditions": list(conditions), **more}
     return load_study(config)
+
+
+def saved_study(
+    benchmark: Mapping[str, Any], conditions: Sequence[str], folder: Path, **more: Any
+) -> Study:
+    """Return the same study of a checkpoint that `save` wrote; `more` goes to `compute`."""
+    checkpoint = {"name": "smollm2", "params": 134_515_008, "path": str(folder.resolve())}
+    family = {"name": "smollm2", "primary_scoring": "letter", "checkpoints": [checkpoint]}
+    decoding = more.pop("decoding", {})
+    return study_of(
+        benchmark, conditions, families=[family], decoding=decoding,
+        compute={"threads": 2, **more},
+    )  # fmt: skip
+
+
+def save(folder: Path) -> None:
+    """Write the package's checkpoint as safetensors, in float32: it loads faster, in any engine."""
+    manifest = manifest_of(study_of({"name": "bbq"}, ["q"]))
+    options = {"gguf_file": manifest["gguf"]}
+    model = AutoModelForCausalLM.from_pretrained(manifest["folder"], dtype=torch.float32, **options)
+    # saved as what it is now: not quantised any more
+    del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(manifest["folder"], **options).save_pretrained(folder)
 
 
 def manifest_of(study: Study) -> dict[str, Any]:

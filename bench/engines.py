@@ -19,13 +19,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import Recorded, items_of, machine, measured, silent, some, study_of, write
+from common import (
+    Recorded,
+    items_of,
+    machine,
+    manifest_of,
+    measured,
+    save,
+    saved_study,
+    silent,
+    some,
+    write,
+)
 from scruple.engines import GenerateRequest, load_engine
 from scruple.responses import respond
-from scruple.study import Decoding, Study
+from scruple.study import Decoding
 
 ENGINES = ("transformers", "vllm")
-PARAMS = 134_515_008
+CONDITIONS = ["q", "q+if"]
 BENCHMARKS = {
     "bbq": {"name": "bbq", "categories": ["Age"]},
     "admissions": {"name": "admissions"},
@@ -62,45 +73,16 @@ def main() -> None:
     write(args.out, result)
 
 
-def save(folder: Path) -> None:
-    """Write the package's checkpoint as safetensors, in float32."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from common import manifest_of
-
-    manifest = manifest_of(study_of(BENCHMARKS["bbq"], ["q"]))
-    options = {"gguf_file": manifest["gguf"]}
-    model = AutoModelForCausalLM.from_pretrained(manifest["folder"], dtype=torch.float32, **options)
-    # saved as what it is now: not quantised any more
-    del model.config.quantization_config
-    model.hf_quantizer, model.is_quantized = None, False
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(manifest["folder"], **options).save_pretrained(folder)
-
-
-def study(benchmark: str, folder: Path, engine: str) -> Study:
-    """Return what is asked of a benchmark."""
-    checkpoint = {"name": "smollm2", "params": PARAMS, "path": str(folder.resolve())}
-    family = {"name": "smollm2", "primary_scoring": "letter", "checkpoints": [checkpoint]}
-    return study_of(
-        BENCHMARKS[benchmark], ["q", "q+if"], families=[family],
-        compute={"engine": engine, "threads": 2},
-    )  # fmt: skip
-
-
 def ask(args: argparse.Namespace) -> dict[str, Any]:
     """Return one engine's answers and what they took."""
-    first = study("bbq", args.folder, args.engine)
-    manifest = {
-        "checkpoint": "smollm2", "folder": str(args.folder), "params": PARAMS, "manifest": "none",
-    }  # fmt: skip
+    first = saved_study(BENCHMARKS["bbq"], CONDITIONS, args.folder, engine=args.engine)
+    manifest = manifest_of(first)
     begin = time.monotonic()
     engine = load_engine(manifest, first.compute, first.compute.threads)
     result: dict[str, Any] = {"loading_s": time.monotonic() - begin, "engine": engine.describe()}
     recorded = Recorded(engine)
     for name in BENCHMARKS:
-        one = study(name, args.folder, args.engine)
+        one = saved_study(BENCHMARKS[name], CONDITIONS, args.folder, engine=args.engine)
         items = some(items_of(one, args.data), args.items, 0)
         result[name] = {}
         with measured(result[name]):

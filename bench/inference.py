@@ -97,9 +97,8 @@ def main() -> None:
                 print(f"round {number}:", {name: brief(value) for name, value in record.items()})
         full = None
         if args.full:
-            full = ours(admissions, data["admissions"], engine, folder / "full") | {
-                "prompts": 43582 * 2
-            }
+            full = ours(admissions, data["admissions"], engine, folder / "full")
+            del full["requests"]
             print("full admissions:", brief(full))
     result = report(rounds, other, full) | {"rounds": rounds, "full": full, "machine": machine()}
     result["options"] = {name: str(value) for name, value in vars(args).items()}

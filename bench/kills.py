@@ -27,9 +27,10 @@ from common import (
     items_of,
     machine,
     manifest_of,
+    save,
+    saved_study,
     silent,
     some,
-    study_of,
     write,
 )
 import pandas as pd
@@ -37,6 +38,7 @@ import pandas as pd
 from scruple import asking
 from scruple.engines import Engine, load_engine
 from scruple.responses import KEYS
+from scruple.study import Study
 
 CONDITIONS = ["q", "q+if", "q+if+cot"]
 BBQ = {"name": "bbq", "categories": ["Age"]}
@@ -70,9 +72,10 @@ class Counted(Recorded):
         self._file.write(json.dumps([what, number]) + "\n")
 
 
-def study() -> Any:
-    """Return what is asked."""
-    return study_of(BBQ, CONDITIONS, decoding={"max_new_tokens": 48})
+def study(folder: Path) -> Study:
+    """Return what is asked of the checkpoint that lies in a folder's `model`."""
+    decoding = {"max_new_tokens": 24}
+    return saved_study(BBQ, CONDITIONS, folder / "model", decoding=decoding)
 
 
 def work(folder: Path, store: Path, target: Path, counts: Path) -> None:
@@ -80,8 +83,8 @@ def work(folder: Path, store: Path, target: Path, counts: Path) -> None:
     with open(counts, "a", buffering=1) as file:
         asking.load_engine = lambda *args: Counted(load_engine(*args), file)
         asking.ask_checkpoint(
-            study(), "smollm2", "bbq", pd.read_parquet(folder / "items.parquet"),
-            manifest_of(study()), 2, 0, store, target, silent, logging.getLogger(),
+            study(folder), "smollm2", "bbq", pd.read_parquet(folder / "items.parquet"),
+            manifest_of(study(folder)), 2, 0, store, target, silent, logging.getLogger(),
         )  # fmt: skip
 
 
@@ -102,12 +105,17 @@ def counts_of(path: Path) -> dict[str, float]:
     return totals
 
 
+def starts_of(path: Path) -> int:
+    """Return how often an engine was ready."""
+    return path.read_text().count("ready") if path.exists() else 0
+
+
 def main() -> None:
     """Kill, compare, print, write."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--work", nargs=4, type=Path, help=argparse.SUPPRESS)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
-    options.add_argument("--items", type=int, default=24)
+    options.add_argument("--items", type=int, default=48)
     options.add_argument("--kills", type=int, default=30)
     options.add_argument("--out", type=Path, default=Path("bench/results/kills.json"))
     args = options.parse_args()
@@ -122,19 +130,20 @@ def main() -> None:
 
 def killed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Return the counts of kills and of work, and the differences between the tables."""
-    some(items_of(study(), args.data), args.items, 0).to_parquet(folder / "items.parquet")
-    begin = time.time()
+    save(folder / "model")
+    some(items_of(study(folder), args.data), args.items, 0).to_parquet(folder / "items.parquet")
     assert start(folder, "calm").wait() == 0
     undisturbed = counts_of(folder / "calm.jsonl")
-    ready = undisturbed.pop("ready") - begin
-    at_work = time.time() - begin - ready
+    at_work = time.time() - undisturbed.pop("ready")
     moments = random.Random(0)
     kills = 0
     while kills < args.kills:
         process = start(folder, "killed")
+        while process.poll() is None and starts_of(folder / "killed.jsonl") <= kills:
+            time.sleep(0.05)
         try:
-            # from while it loads to twice its share of the work: so it is killed all along
-            process.wait(ready * 0.9 + moments.uniform(0, 2 * at_work / args.kills))
+            # up to four times its share of the work: so that it is killed all along
+            process.wait(moments.uniform(0, 4 * at_work / args.kills))
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
@@ -156,7 +165,7 @@ def killed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "largest_difference": float((calm[numbers] - other[numbers]).abs().max().max()),
         "computed_undisturbed": undisturbed,
         "computed_in_all": {kind: in_all[kind] for kind in undisturbed},
-        "seconds_undisturbed": {"loading": round(ready, 1), "at_work": round(at_work, 1)},
+        "seconds_at_work_undisturbed": round(at_work, 1),
     }
 
 

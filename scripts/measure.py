@@ -3,23 +3,25 @@
 import pandas as pd
 
 from scruple.jobs import job, whole
-from scruple.metrics import measure
+from scruple.metrics import join, measure
 from scruple.study import load_study
+from scruple.sums import sums_table
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)
     wanted = snakemake.params
     items = pd.read_parquet(snakemake.input.table)
-    paths = snakemake.input.responses
-    listed = [paths] if isinstance(paths, str) else paths
-    for (name, place), source, target in zip(
-        wanted.places.items(), listed, snakemake.output, strict=True
-    ):
+    files = (snakemake.input.responses, snakemake.output.metrics, snakemake.output.sums)
+    listed = [[paths] if isinstance(paths, str) else paths for paths in files]
+    kind = study.benchmark(wanted.benchmark).kind
+    for (name, place), source, target, sums in zip(wanted.places.items(), *listed, strict=True):
         keys = {
             "family": wanted.family, "checkpoint": name, "benchmark": wanted.benchmark, **place
         }  # fmt: skip
         responses = pd.read_parquet(source)
-        table = measure(study.benchmark(wanted.benchmark).kind, items, responses, keys)
+        table = measure(kind, items, responses, keys)
         log.info("%s: %d metrics of %d responses", name, len(table), len(responses))
         with whole(target) as part:
             table.to_csv(part, index=False)
+        with whole(sums) as part:
+            sums_table(kind, join(items, responses)).to_parquet(part, index=False)

@@ -38,6 +38,7 @@ def test_nothing_of_pythia_leaks_into_other_studies(path):
     assert plan.study.study == path.stem
 
 
+MARGIN = CONFIG["margins"]["bbq"]
 FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]}
 
 
@@ -47,6 +48,11 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
         ({"conditons": ["q"]}, ["`conditons`", "did you mean `conditions`"]),
         ({"decoding": {"max_tokens": 3}}, ["`decoding.max_tokens`", "`max_new_tokens`"]),
         ({"decoding": {"temperature": 0}}, ["`decoding.temperature`", "greater than 0"]),
+        ({"margins": {"bbq": {**MARGIN, "metric": "rho"}}},
+         ["`margins`", "`bbq.metric` is `rho`", "bias_ambiguous"]),
+        ({"margins": {"bbq": {**MARGIN, "subset": "Age"}}}, ["`bbq.subset`", "macro, pooled"]),
+        ({"margins": {"bbq": {**MARGIN, "delta": 0}}}, ["`margins.bbq.delta`", "greater than 0"]),
+        ({"margins": {"bbq": {**MARGIN, "reason": ""}}}, ["`margins.bbq.reason`"]),
         ({"study": None}, ["`study`", "add this key"]),
         ({"study": "a/b"}, ["`study`", "'a/b'"]),
         ({"study": "sources"}, ["`study`", "another name"]),

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import copy_project, run_snakemake
 
 from scruple.control.measure import PRIMARY
 from scruple.control.ship import read_shipped
 from scruple.metrics import read_metrics
+from scruple.statistics.effects import STATUSES
 
 pytestmark = pytest.mark.workflow
 
@@ -44,8 +47,44 @@ def bias(metrics, twin, kind):
     return rows.pivot(index="params", columns="condition", values="value")
 
 
+NEW = ["slope_counted", "admission_gap_counted", "gender_balance"]
+"""Metrics that were not measured when the truth was shipped."""
+
+
 def test_every_metric_has_a_truth(metrics):
-    assert metrics["truth"].notna().sum() == metrics["value"].notna().sum() > 1000
+    old = metrics[~metrics["metric"].isin(NEW)]
+    assert old["truth"].notna().sum() == old["value"].notna().sum() > 1000
+
+
+@pytest.fixture(scope="module")
+def verdicts(project):
+    table = pd.read_csv(project / "results/control/emergence.csv")
+    return table[table["primary"]].set_index(["family", "axis", "benchmark", "condition"])
+
+
+@pytest.mark.parametrize("kind", list(PRIMARY))
+def test_the_verdicts_tell_the_twins_apart(verdicts, kind):
+    for condition in ("q+if", "q+if+cot"):
+        found = verdicts.loc["control-positive", "params", kind, condition]
+        assert found["verdict"] == "emerges", found["reason"]
+        assert found["above"] < found["at_most"] <= 221696
+        found = verdicts.loc["control-negative", "params", kind, condition]
+        assert found["verdict"] in ("absent", "undecided"), found["reason"]
+        assert np.isnan(found["at_most"])
+    for family in ("control-positive", "control-negative"):
+        assert np.isnan(verdicts.loc[family, "params", kind, "q+placebo"]["at_most"])
+    assert verdicts.loc["control-negative", "params", kind, "q+if"]["verdict"] == "absent"
+
+
+def test_what_was_decided_was_written_down_before(project, verdicts):
+    history = json.loads((project / "results/control/declaration.json").read_text())
+    assert len(history) == 1
+    assert history[0]["responses"] == 0
+    assert history[0]["content"]["margins"]["bbq"]["delta"] == 0.1
+    assert set(verdicts["declared"]) == {"declared before the first response"}
+    effects = pd.read_csv(project / "results/control/effects.csv")
+    assert set(effects["status"]) <= set(STATUSES)
+    assert (effects["p_adjusted"].dropna() >= effects["p_value"].dropna() - 1e-12).all()
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say(metrics):

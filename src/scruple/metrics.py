@@ -44,13 +44,17 @@ def measure(
         responses: its responses; their `item_id` are among the items'.
         keys: values of the columns that are the same in all rows; missing ones stay empty.
     """
-    joined = responses.merge(items, on="item_id", how="left", validate="many_to_one")
-    table = benchmark_module(kind).measure(joined)
+    table = benchmark_module(kind).measure(join(items, responses))
     for name in COLUMNS:
         if name not in table:
             table[name] = keys.get(name)
     # twelve decimals: sums of the same numbers in another order differ after that
     return table[COLUMNS].round({"value": 12, "ci_low": 12, "ci_high": 12})
+
+
+def join(items: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return responses with their items' columns."""
+    return responses.merge(items, on="item_id", how="left", validate="many_to_one")
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:

@@ -99,12 +99,19 @@ class Plan:
         paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
         return [str(_shown(path)) for path in paths]
 
+    def jobs(self) -> list[tuple[str, str, str]]:
+        """Return (family, checkpoint, benchmark) of every job of responses."""
+        return [
+            (family, checkpoint, benchmark.name)
+            for family, checkpoint in self.study.members()
+            for benchmark in self.study.benchmarks
+        ]
+
     def per_job(self, pattern: str) -> list[str]:
         """Fill a pattern's {family}, {checkpoint} and {benchmark} for every job of the study."""
         return [
-            pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark.name)
-            for family, checkpoint in self.study.members()
-            for benchmark in self.study.benchmarks
+            pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark)
+            for family, checkpoint, benchmark in self.jobs()
         ]
 
     def groups(self) -> list[Group]:

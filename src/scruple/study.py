@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from scruple.errors import ScrupleError
+from scruple.measures import MEASURES
 from scruple.messages import explain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +159,46 @@ class Decoding(Strict):
     max_repeats: Annotated[int, Field(gt=0)] = 1
 
 
+Reason = Annotated[str, StringConstraints(min_length=10)]
+"""Why a number was chosen: nobody should have to guess it."""
+
+
+class Gate(Strict):
+    """What a checkpoint must be able to do under `q` for its bias to mean anything."""
+
+    metric: Name
+    above: float
+    reason: Reason
+
+
+class Keep(Strict):
+    """How much capability a condition may cost before its effect counts as collapse."""
+
+    metric: Name
+    loss: Annotated[float, Field(gt=0)]
+    reason: Reason
+
+
+class Margin(Strict):
+    """What is decided about a kind of benchmark before its responses exist.
+
+    Attributes:
+        metric: the primary measure of bias.
+        subset: of which part of the items (BBQ: `macro`, `pooled`).
+        delta: the smallest effect that matters, in units of the metric.
+        reason: why that one.
+        gate: what must be readable.
+        keep: what must not be lost.
+    """
+
+    metric: Name
+    subset: str = ""
+    delta: Annotated[float, Field(gt=0)]
+    reason: Reason
+    gate: Gate
+    keep: Keep
+
+
 class Compute(Strict):
     """Where and how responses are computed; none of it changes what a response is."""
 
@@ -182,6 +223,7 @@ class Study(Strict):
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
+    margins: Mapping[Kind, Margin] = {}
     decoding: Decoding = Decoding()
     compute: Compute = Compute()
 
@@ -212,6 +254,22 @@ class Study(Strict):
                 "compared with: add it"
             )
         return self
+
+    @field_validator("margins")
+    @classmethod
+    def _name_metrics(cls, margins: Mapping[Kind, Margin]) -> Mapping[Kind, Margin]:
+        for kind, margin in margins.items():
+            known = MEASURES[kind]
+            for key, name, names in (
+                ("metric", margin.metric, known.twins),
+                ("subset", margin.subset, known.subsets),
+                ("gate.metric", margin.gate.metric, known.capabilities),
+                ("keep.metric", margin.keep.metric, known.capabilities),
+            ):
+                if name not in names:
+                    choice = ", ".join(names).strip() or "leave it out"
+                    raise ValueError(f"`{kind}.{key}` is `{name}`; possible: {choice}")
+        return margins
 
     def _check_primary_scoring(self) -> None:
         for family in self.families:

@@ -1,10 +1,28 @@
-# Responses → metrics, and the record of how they came about.
+# Responses → metrics and sums → effects and verdicts, and the record of how they came about.
 
 
 localrules:
+    declare,
     measure,
     collect_metrics,
+    find_effects,
     write_provenance,
+
+
+rule declare:
+    output:
+        "results/{study}/declaration.json",
+    log:
+        "results/{study}/logs/declare.log",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        declared=declared(study),
+    message:
+        "Declaring margins and primary measures of {wildcards.study}"
+    script:
+        "../../scripts/declare.py"
 
 
 rule measure:
@@ -12,7 +30,8 @@ rule measure:
         table="results/{study}/items/{benchmark}.parquet",
         responses="results/{study}/responses/{family}/{checkpoint}/{benchmark}.parquet",
     output:
-        "results/{study}/metrics/{family}/{checkpoint}/{benchmark}.csv",
+        metrics="results/{study}/metrics/{family}/{checkpoint}/{benchmark}.csv",
+        sums="results/{study}/sums/{family}/{checkpoint}/{benchmark}.parquet",
     log:
         "results/{study}/logs/measure/{family}/{checkpoint}/{benchmark}.log",
     wildcard_constraints:
@@ -20,7 +39,7 @@ rule measure:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         benchmark="{benchmark}",
         family="{family}",
         places=lambda wildcards: plan.places(wildcards.family, [wildcards.checkpoint]),
@@ -41,15 +60,18 @@ for group in plan.groups():
                 f"results/{study.study}/responses/{{family}}/{{checkpoint}}/{{benchmark}}.parquet"
             ),
         output:
-            group.paths(
+            metrics=group.paths(
                 f"results/{study.study}/metrics/{{family}}/{{checkpoint}}/{{benchmark}}.csv"
+            ),
+            sums=group.paths(
+                f"results/{study.study}/sums/{{family}}/{{checkpoint}}/{{benchmark}}.parquet"
             ),
         log:
             f"results/{study.study}/logs/measure/{group.family}/{group.benchmark}.log",
         conda:
             "../../envs/scruple.yaml"
         params:
-            version=1,
+            version=2,
             benchmark=group.benchmark,
             family=group.family,
             places=plan.places(group.family, group.checkpoints),
@@ -77,6 +99,38 @@ rule collect_metrics:
         "Collecting the metrics of {wildcards.study}"
     script:
         "../../scripts/collect_metrics.py"
+
+
+rule find_effects:
+    input:
+        declaration="results/{study}/declaration.json",
+        sums=plan.per_job(
+            "results/{{study}}/sums/{family}/{checkpoint}/{benchmark}.parquet"
+        ),
+    output:
+        effects=report(
+            "results/{study}/effects.csv",
+            caption="../report/effects.rst",
+            category="Tables",
+            labels={"table": "effects"},
+        ),
+        emergence=report(
+            "results/{study}/emergence.csv",
+            caption="../report/emergence.rst",
+            category="Tables",
+            labels={"table": "emergence"},
+        ),
+    log:
+        "results/{study}/logs/find_effects.log",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        jobs=plan.jobs(),
+    message:
+        "Finding the effects and verdicts of {wildcards.study}"
+    script:
+        "../../scripts/find_effects.py"
 
 
 rule write_provenance:

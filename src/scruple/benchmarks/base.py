@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from scruple.benchmarks.tally import Metric
+from scruple.benchmarks.tally import Metric, Tally
 from scruple.prompts import PromptFile
 from scruple.statistics.clusters import ClusterSums
 from scruple.study import Benchmark
@@ -71,12 +71,20 @@ class BenchmarkModule(Protocol):
         """Return metrics of responses joined with their items."""
         ...
 
+    def tally_of(self, group: pd.DataFrame) -> Tally:
+        """Return what is to be summed of one condition's responses, joined with their items."""
+        ...
+
     def sums_of(self, group: pd.DataFrame) -> ClusterSums:
         """Reduce one condition's responses, joined with their items, to sums per cluster."""
         ...
 
     def metrics_of(self, columns: Sequence[str]) -> list[Metric]:
         """Return the metrics that can be computed from sums of these columns."""
+        ...
+
+    def over(self, metric: Metric, subset: str) -> Metric:
+        """Return a metric of one of the subsets that a margin may name."""
         ...
 
 

@@ -106,7 +106,7 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
         metrics = metrics_of(sums.columns)
         for stratum in sums.strata:
             rows += estimate(sums.select(stratum), metrics, stratum, keys)
-        averaged = [replace(m, function=_macro(m.function)) for m in metrics]
+        averaged = [over(metric, "macro") for metric in metrics]
         rows += estimate(sums, averaged, "macro", keys)
         rows += estimate(sums, metrics, "pooled", keys)
     return pd.DataFrame(rows)
@@ -114,10 +114,11 @@ def measure(responses: pd.DataFrame) -> pd.DataFrame:
 
 def sums_of(group: pd.DataFrame) -> ClusterSums:
     """Reduce one condition's responses, with their items' columns, to sums per cluster."""
-    return sum_up(_tally(group))
+    return sum_up(tally_of(group))
 
 
-def _tally(group: pd.DataFrame) -> Tally:
+def tally_of(group: pd.DataFrame) -> Tally:
+    """Return the columns to be summed of one condition's responses; see `BenchmarkModule`."""
     answer = group["answer"].astype(int).to_numpy()
     table = tally(group, _PLACES[group["order"].astype(int).to_numpy(), answer], 3)
     weight = table["n"]
@@ -161,6 +162,11 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
             accuracy = ratio(columns, f"correct_{name}{twin}", f"n_{name}")
             metrics.append(Metric(f"accuracy_{name}{twin}", accuracy, f"items_{name}"))
     return metrics + shared_metrics(columns)
+
+
+def over(metric: Metric, subset: str) -> Metric:
+    """Return a metric of `pooled` items, or as the mean over categories (`macro`)."""
+    return replace(metric, function=_macro(metric.function)) if subset == "macro" else metric
 
 
 def _bias_ambiguous(columns: Sequence[str], twin: str) -> Function:

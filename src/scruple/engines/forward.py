@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -23,9 +23,29 @@ Place = tuple[int, int]
 
 PACK = 2048
 """Nodes of a pack: each repeats the beginning that it shares with others, so not too few."""
+_PART = 256
+"""Rows of logits that are summed up at a time."""
 _TOLERANCE = {torch.float32: 1e-3}
 _ROUGH = 0.1
 """Largest difference between packed and plain log-probabilities, in units of their spread."""
+
+
+class Logits(NamedTuple):
+    """Logits of next tokens; places that share a text share them, since vocabularies are large.
+
+    Attributes:
+        values: shape (N, vocabulary).
+        index: per place which of the N are its, shape (places,).
+    """
+
+    values: torch.Tensor
+    index: torch.Tensor
+
+    def logprobs(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the log-probability of one token after each place, both of shape (places,)."""
+        totals = torch.cat([part.float().logsumexp(dim=-1) for part in self.values.split(_PART)])
+        tokens = tokens.to(self.values.device)
+        return self.values[self.index, tokens].double() - totals[self.index].double()
 
 
 @dataclass(frozen=True)
@@ -52,8 +72,8 @@ class Forward(Protocol):
         """Cut distinct sequences into batches, the same ones for the same sequences."""
         ...
 
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
-        """Return the logits of the tokens after some places, shape (places, vocabulary)."""
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+        """Read what comes after some places."""
         ...
 
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
@@ -90,7 +110,7 @@ class Plain:
             yield batch
 
     @torch.inference_mode()
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
         """See `Forward.read`. A causal model cannot see padding on the right."""
         width = max(len(row) for row in batch)
         ids = torch.zeros((len(batch), width), dtype=torch.long)
@@ -106,9 +126,9 @@ class Plain:
         logits = self._model(
             input_ids=ids.to(self._device), attention_mask=mask.to(self._device), **options
         ).logits
-        offset = start if self._keeps_logits else 0
-        wanted = wanted.to(logits.device)
-        return logits[wanted[:, 0], wanted[:, 1] - offset]
+        first = start if self._keeps_logits else 0
+        index = wanted[:, 0] * logits.shape[1] + wanted[:, 1] - first
+        return Logits(logits.flatten(0, 1), index.to(logits.device))
 
     @torch.inference_mode()
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
@@ -164,7 +184,7 @@ class Packed:
             yield [row for pack in some for row in pack]
 
     @torch.inference_mode()
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> torch.Tensor:
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
         """See `Forward.read`."""
         pack = self._pack(batch)
         nodes = np.array([pack.paths[row][position] for row, position in places])
@@ -177,7 +197,7 @@ class Packed:
         paths = [
             path for path, times in zip(pack.paths, repeats, strict=True) for _ in range(times)
         ]
-        logits, cache = self._run(pack, np.array([path[-1] for path in paths]), True)
+        (values, index), cache = self._run(pack, np.array([path[-1] for path in paths]), True)
         mask = _left_mask([len(path) for path in paths])
         nodes = torch.zeros_like(mask)
         for number, path in enumerate(paths):
@@ -188,13 +208,13 @@ class Packed:
             layers.append(
                 (layer.keys[0][:, here].transpose(0, 1), layer.values[0][:, here].transpose(0, 1))
             )
-        return Prefix(logits, layers, mask.to(self._device))
+        return Prefix(values[index], layers, mask.to(self._device))
 
     def _pack(self, batch: Sequence[Tokens]) -> Pack:
         """Return the trees of a batch: packs do not depend on how many are read at once."""
         return join_packs([make_pack(pack) for pack in plan_packs(batch, self._budget)])
 
-    def _run(self, pack: Pack, nodes: np.ndarray, use_cache: bool) -> tuple[torch.Tensor, Any]:
+    def _run(self, pack: Pack, nodes: np.ndarray, use_cache: bool) -> tuple[Logits, Any]:
         """Return the logits after some nodes, and the cache of all."""
         kept, where = np.unique(nodes, return_inverse=True)
         output = self._model(
@@ -206,8 +226,8 @@ class Packed:
             use_cache=use_cache,
             sight=tree_attention.Sight(pack.spans),
         )
-        logits = output.logits[0]
-        return logits[torch.from_numpy(where).to(logits.device)], output.past_key_values
+        values = output.logits[0]
+        return Logits(values, torch.from_numpy(where).to(values.device)), output.past_key_values
 
 
 def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
@@ -229,13 +249,13 @@ def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
         log.info("plain batches: the model's attention does not reach over the whole text")
         return plain
     batch, places = _branching(int(model.get_input_embeddings().weight.shape[0]))
-    expected = torch.log_softmax(plain.read(batch, places).float(), dim=-1)
+    expected = _log_softmax(plain.read(batch, places))
     allowed = _TOLERANCE.get(model.dtype, _ROUGH) * float(expected.std(dim=-1).mean())
     before = model.config._attn_implementation
     try:
         pack = min(PACK, batch_tokens)
         packed = Packed(model, pack, max(1, at_once // pack))
-        found = torch.log_softmax(packed.read(batch, places).float(), dim=-1)
+        found = _log_softmax(packed.read(batch, places))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         log.info("packed prefix trees fail (%s: %s)", type(error).__name__, error)
     else:
@@ -246,6 +266,10 @@ def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
     model.set_attn_implementation(before)
     log.info("plain batches: the model cannot read packed prefix trees")
     return plain
+
+
+def _log_softmax(logits: Logits) -> torch.Tensor:
+    return torch.log_softmax(logits.values[logits.index].float(), dim=-1)
 
 
 def _has_windows(config: Any) -> bool:

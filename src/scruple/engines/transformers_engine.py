@@ -123,20 +123,19 @@ class TransformersEngine:
             batch: the rows.
             reads: per row the requests, and the numbers of their candidates, that it is read for.
         """
-        places: dict[Place, int] = {}
-        where, tokens, owners = [], [], []
+        places: list[Place] = []
+        tokens, owners = [], []
         flat = [(row, *read) for row, own in enumerate(reads) for read in own]
         for owner, (row, request, j) in enumerate(flat):
             first = len(request.context) - 1
             for k, token in enumerate(request.candidates[j]):
-                where.append(places.setdefault((row, first + k), len(places)))
+                places.append((row, first + k))
                 tokens.append(token)
                 owners.append(owner)
         failure: RuntimeError | None = None
         try:
-            logs = torch.log_softmax(self._forward.read(batch, list(places)).float(), dim=-1)
-            chosen = torch.tensor(tokens).to(logs.device)
-            values = logs[torch.tensor(where).to(logs.device), chosen].double().cpu().numpy()
+            logits = self._forward.read(batch, places)
+            values = logits.logprobs(torch.tensor(tokens)).cpu().numpy()
         except RuntimeError as error:
             failure = error.with_traceback(None)  # whose frames would hold on to the memory
         if failure is not None:

@@ -63,11 +63,21 @@ class ClusterSums:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; what is undefined is NaN."""
+    """A value with its interval; what is undefined is NaN.
+
+    Attributes:
+        value: the statistic.
+        low: end of its interval.
+        high: end of its interval.
+        error: its standard error, on the scale on which the interval is made.
+        degrees: degrees of freedom of that error.
+    """
 
     value: float
     low: float
     high: float
+    error: float = float("nan")
+    degrees: int = 0
 
 
 def identity(values: np.ndarray) -> np.ndarray:
@@ -117,7 +127,7 @@ def jackknife(
     error = float(np.sqrt(((counts - 1) / counts * squares).sum()))
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     low, high = inverse(np.array([center - reach, center + reach]))
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, float(low), float(high), error, degrees)
 
 
 def paired(

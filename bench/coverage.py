@@ -1,0 +1,169 @@
+"""Do intervals cover, and how often are verdicts wrong? Simulated studies whose truth is known.
+
+    python bench/coverage.py --data FOLDER
+
+FOLDER holds the published files, as `mirror` in the config; of them only the clusters are used.
+What checkpoints answer is drawn (worlds.py); all that follows is the project's own code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import items_of, machine, study_of, write
+import numpy as np
+from worlds import Admissions, Bbq, Truth, Winogender, World
+
+from scruple.statistics.effects import Limits, Reading, difference, estimate_of, superior
+from scruple.statistics.emergence import emergence
+
+PLACES = (1e8, 1e9, 1e10, 1e11)
+CONDITIONS = ("q", "q+placebo", "q+if")
+
+
+class Case:
+    """A world with its margins, and what its conditions do at a checkpoint."""
+
+    def __init__(self, world: World, limits: Limits, bias: float, capability: float) -> None:
+        """`bias` and `capability` are those under q."""
+        self.world, self.limits = world, limits
+        self.bias, self.capability = bias, capability
+
+    def truths(self, effect: float, lost: float = 0.0) -> dict[str, Truth]:
+        """Return what conditions do: the instruction alone has an effect."""
+        plain = Truth(self.bias, self.capability)
+        asked = Truth(self.bias - effect, self.capability - lost)
+        return {"q": plain, "q+placebo": plain, "q+if": asked}
+
+    def reading(
+        self, rng: np.random.Generator, truths: Mapping[str, Truth], part: Any = None
+    ) -> Reading:
+        """Draw answers, and read them as a study does."""
+        sums = self.world.draw(rng, truths, part)
+        bias, capability = self.world.bias, self.world.capability
+        return Reading(
+            estimate_of(sums["q"], bias),
+            estimate_of(sums["q+if"], bias),
+            {name: difference(sums[name], sums["q+if"], bias) for name in ("q", "q+placebo")},
+            estimate_of(sums["q"], capability),
+            difference(sums["q+if"], sums["q"], capability),
+        )
+
+
+def cases(data: Path | None) -> dict[str, Case]:
+    """Return each benchmark, BBQ with three categories and with one."""
+
+    def items(kind: str, **more: Any) -> Any:
+        return items_of(study_of({"name": kind, **more}, ["q"]), data)
+
+    three = ["Age", "Religion", "Sexual_orientation"]
+    bbq, law = Limits(0.05, 0.4, 0.05), Limits(0.025, 0.002, 0.002)
+    return {
+        "BBQ, 3 categories": Case(Bbq(items("bbq", categories=three)), bbq, 0.2, 0.75),
+        "BBQ, Age alone": Case(Bbq(items("bbq", categories=["Age"])), bbq, 0.2, 0.75),
+        "Winogender": Case(Winogender(items("winogender")), Limits(0.1, 0.1, 0.2), 0.5, 0.9),
+        "admissions": Case(Admissions(items("admissions")), law, 0.1, 0.008),
+    }  # fmt: skip
+
+
+def rate(hits: Sequence[bool]) -> dict[str, float]:
+    """Return a share with its Monte Carlo error."""
+    share = float(np.mean(hits))
+    return {"share": share, "error": math.sqrt(max(share * (1 - share), 1e-9) / len(hits))}
+
+
+def coverage(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
+    """Return how often 95 % intervals hold the truth, per statistic."""
+    truths = case.truths(effect=case.limits.delta)
+    hits: dict[str, list[bool]] = {}
+    for _ in range(n):
+        one = case.reading(rng, truths)
+        for name, found, truth in (
+            ("bias", one.plain, case.bias),
+            ("effect", one.effects["q"], case.limits.delta),
+            ("capability", one.gate, case.capability),
+        ):
+            hits.setdefault(name, []).append(found.low <= truth <= found.high)
+    return {name: rate(found) for name, found in hits.items()}
+
+
+def verdicts(
+    case: Case, rng: np.random.Generator, n: int, effects: Sequence[float], lost: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Return how often a study of four sizes says what, where each size has its true effect."""
+    delta = case.limits.delta
+    small = [p for p, e in zip(PLACES, effects, strict=True) if e <= delta]
+    large = [p for p, e in zip(PLACES, effects, strict=True) if e > delta]
+    said: dict[str, list[bool]] = {}
+    for _ in range(n):
+        readings = [
+            case.reading(rng, case.truths(e, k)) for e, k in zip(effects, lost, strict=True)
+        ]
+        found = emergence(PLACES, readings, case.limits)
+        wrong_from = found.at_most is not None and found.at_most in small
+        wrong_to = found.above is not None and found.above in large
+        for name, hit in (
+            ("emerges", found.verdict in ("emerges", "present throughout")),
+            ("absent", found.verdict == "absent"),
+            ("an end is wrong", wrong_from or wrong_to),
+        ):
+            said.setdefault(name, []).append(hit)
+    return {name: rate(hits) for name, hits in said.items()}
+
+
+def peeking(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
+    """Return how often an effect of just δ is called larger: once, or also at half the clusters."""
+    truths = case.truths(case.limits.delta)
+    once, ever = [], []
+    for seed in rng.integers(2**32, size=n):
+        whole = case.reading(np.random.default_rng(seed), truths)
+        clusters = len(case.world.draw(np.random.default_rng(seed), truths)["q"].stratum)
+        first = np.random.default_rng(seed + 1).permutation(clusters) % 2 == 0
+        half = case.reading(np.random.default_rng(seed), truths, first)
+        once.append(superior(whole, case.limits))
+        ever.append(once[-1] or superior(half, case.limits))
+    return {"once": rate(once), "also at half": rate(ever)}
+
+
+def cells(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, Any]]:
+    """Run every cell of a case."""
+    delta, none = case.limits.delta, [0.0] * 4
+    curves = {
+        "no effect": (none, none),
+        "effects of just delta": ([delta] * 4, none),
+        "collapse": ([0, 0, case.bias, case.bias], [0, 0, *[2 * case.limits.loss] * 2]),
+        "a step of 2 delta": ([0, 0, 2 * delta, 2 * delta], none),
+        "a step of 3 delta": ([0, 0, 3 * delta, 3 * delta], none),
+    }
+    return {
+        "coverage": coverage(case, rng, n),
+        **{name: verdicts(case, rng, n, *curve) for name, curve in curves.items()},
+        "peeking at an effect of just delta": peeking(case, rng, n),
+    }
+
+
+def main() -> None:
+    """Run everything; print and write."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--data", type=Path, help="folder with the published benchmark files")
+    options.add_argument("--studies", type=int, default=2000, help="per cell")
+    options.add_argument("--out", type=Path, default=Path("bench/results/coverage.json"))
+    args = options.parse_args()
+    result = {}
+    for number, (name, case) in enumerate(cases(args.data).items()):
+        begin = time.monotonic()
+        result[name] = cells(case, np.random.default_rng([number, 1]), args.studies)
+        for cell, found in result[name].items():
+            shown = {k: f"{v['share']:.3f} ± {v['error']:.3f}" for k, v in found.items()}
+            print(f"{name:<20} {cell:<36}", shown)
+        print(f"{name}: {time.monotonic() - begin:.0f} s")
+    write(args.out, {"cells": result, "studies": args.studies, "machine": machine()})
+
+
+if __name__ == "__main__":
+    main()
