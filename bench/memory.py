@@ -33,17 +33,20 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
     options.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    options.add_argument("--tiny", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--out", type=Path, default=Path("bench/results/memory.json"))
     args = options.parse_args()
     if args.case:
-        print(json.dumps(ask(args.case, args.data)))
+        print(json.dumps(ask(args.case, args.data, args.tiny)))
         return
     result: dict[str, Any] = {}
-    for case in CASES:
-        command = [sys.executable, __file__, *sys.argv[1:], "--case", case]
-        lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        result[case] = json.loads(lines.splitlines()[-1])
-        print(case, result[case])
+    with tempfile.TemporaryDirectory() as name:
+        make_tiny(Path(name))
+        for case in CASES:
+            command = [sys.executable, __file__, *sys.argv[1:], "--case", case, "--tiny", name]
+            lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            result[case] = json.loads(lines.splitlines()[-1])
+            print(case, result[case])
     real = result["real"]
     result["peak_to_allowed"] = real["peak"] / (1.5 * real["weights"] + 1e9)
     result["whole_to_tenth"] = result["whole"]["peak"] / result["tenth"]["peak"]
@@ -51,7 +54,7 @@ def main() -> None:
     write(args.out, result | {"machine": machine()})
 
 
-def ask(case: str, data: Path | None) -> dict[str, Any]:
+def ask(case: str, data: Path | None, small: Path) -> dict[str, Any]:
     """Run a job; return its peak memory, the size of the weights and the number of responses."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,7 +63,7 @@ def ask(case: str, data: Path | None) -> dict[str, Any]:
             items = some(items_of(study, data), 30, 0)
             manifest = manifest_of(study)
         else:
-            study = tiny(folder)
+            study = tiny(small)
             items = items_of(study, data)
             items = items if case == "whole" else some(items, len(items) // 10, 0)
             manifest = fetch_checkpoint(study.families[0].checkpoints[0], lambda _: None)
@@ -75,8 +78,8 @@ def ask(case: str, data: Path | None) -> dict[str, Any]:
     }
 
 
-def tiny(folder: Path) -> Study:
-    """Make a tiny checkpoint of random weights with the real tokenizer; return its study."""
+def make_tiny(folder: Path) -> None:
+    """Write a tiny checkpoint of random weights with the real tokenizer."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     manifest = manifest_of(study_of(BBQ, PLAIN))
@@ -85,11 +88,13 @@ def tiny(folder: Path) -> Study:
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=2048,
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
-    model.save_pretrained(folder / "tiny")
-    tokenizer.save_pretrained(folder / "tiny")
-    params = sum(parameter.numel() for parameter in model.parameters())
-    checkpoint = {"name": "tiny", "params": params, "path": str(folder / "tiny")}
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def tiny(folder: Path) -> Study:
+    """Return the study of the tiny checkpoint."""
+    checkpoint = {"name": "tiny", "params": 1_575_472, "path": str(folder)}
     family = {"name": "tiny", "primary_scoring": "letter", "checkpoints": [checkpoint]}
     return study_of(BBQ | {"orders": 6}, PLAIN, families=[family])
 

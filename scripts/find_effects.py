@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from scruple.analysis import effects_table, emergence_table, measured
+from scruple.analysis.abilities import abilities_table
+from scruple.analysis.curves import curves_table
+from scruple.analysis.planning import power_table
+from scruple.analysis.readings import measured
+from scruple.analysis.sensitivity import sensitivity_table
+from scruple.analysis.tables import effects_table, emergence_table
 from scruple.declaration import timing
 from scruple.jobs import job, whole
 from scruple.study import load_study
@@ -18,11 +23,17 @@ with job(snakemake) as log:
         for key, path in zip(snakemake.params.jobs, snakemake.input.sums, strict=True)
     }
     found = measured(study, sums)
+    effects = effects_table(study, found)
+    verdicts = emergence_table(study, found, timing(history))
     tables = {
-        "effects": effects_table(study, found),
-        "emergence": emergence_table(study, found, timing(history)),
+        "effects": effects,
+        "emergence": verdicts,
+        "curves": curves_table(study, sums, found),
+        "sensitivity": sensitivity_table(study, sums, found),
+        "abilities": abilities_table(study, sums, verdicts),
+        "power": power_table(effects),
     }
-    log.info("%s; %d effects, %d verdicts", timing(history), *map(len, tables.values()))
+    log.info("%s; %d effects, %d verdicts", timing(history), len(effects), len(verdicts))
     for name, table in tables.items():
         with whole(snakemake.output[name]) as part:
             table.to_csv(part, index=False)

@@ -44,7 +44,37 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="FILE.csv", help="where the metrics go"
     )
     measure.set_defaults(run=_measure)
+    power = commands.add_parser(
+        "power",
+        help="how many clusters a study needs, from a pilot's effects",
+        description="From a pilot's effects, print how many clusters (question templates, "
+        "occupations, profiles) each benchmark needs to show an effect, or to show that there is "
+        "none.",
+    )
+    power.add_argument(
+        "effects", type=Path, metavar="EFFECTS.csv", help="results/<study>/effects.csv of a pilot"
+    )
+    power.add_argument(
+        "--effect", type=float, action="append", metavar="X",
+        help="a true effect to plan for, in units of the metric; may be repeated "
+        "(default: 1.5, 2 and 3 times the margin)",
+    )  # fmt: skip
+    power.add_argument(
+        "--power", type=float, default=0.8, metavar="P",
+        help="probability of the finding, between 0 and 1 (default: 0.8)",
+    )  # fmt: skip
+    power.set_defaults(run=_power)
     return parser
+
+
+def _power(options: argparse.Namespace) -> int:
+    from scruple.analysis.planning import power_table, read_effects
+
+    if not 0.0 < options.power < 1.0:
+        raise ScrupleError(f"--power: {options.power:g} is no probability between 0 and 1.")
+    table = power_table(read_effects(options.effects), options.power, options.effect)
+    print(table.to_csv(index=False), end="")
+    return 0
 
 
 def _measure(options: argparse.Namespace) -> int:

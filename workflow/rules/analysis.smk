@@ -120,6 +120,10 @@ rule find_effects:
             category="Tables",
             labels={"table": "emergence"},
         ),
+        curves="results/{study}/curves.csv",
+        sensitivity="results/{study}/sensitivity.csv",
+        abilities="results/{study}/abilities.csv",
+        power="results/{study}/power.csv",
     log:
         "results/{study}/logs/find_effects.log",
     conda:

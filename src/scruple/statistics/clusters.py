@@ -71,6 +71,7 @@ class Estimate:
         high: end of its interval.
         error: its standard error, on the scale on which the interval is made.
         degrees: degrees of freedom of that error.
+        clusters: number of clusters behind it.
     """
 
     value: float
@@ -78,6 +79,7 @@ class Estimate:
     high: float
     error: float = float("nan")
     degrees: int = 0
+    clusters: int = 0
 
 
 def identity(values: np.ndarray) -> np.ndarray:
@@ -110,24 +112,50 @@ def jackknife(
     """
     totals = data.by_stratum()
     value = float(function(totals))
-    undefined = Estimate(value, float("nan"), float("nan"))
+    clusters = len(data.sums)
+    undefined = Estimate(value, float("nan"), float("nan"), clusters=clusters)
     counts = np.bincount(data.stratum, minlength=len(data.strata))
     degrees = int(counts.sum() - len(counts))
     if not np.isfinite(value) or counts.min() < 2:
         return undefined
     with np.errstate(divide="ignore", invalid="ignore"):
         center = float(transform(np.asarray(value)))
-        without = np.repeat(totals[None], len(data.sums), axis=0)
-        without[np.arange(len(data.sums)), data.stratum] -= data.sums
-        left_out = transform(function(without))
+        left_out = transform(leave_out(data, function))
     if not (np.isfinite(left_out).all() and np.isfinite(center)):
         return undefined
-    means = np.bincount(data.stratum, weights=left_out) / counts
-    squares = np.bincount(data.stratum, weights=(left_out - means[data.stratum]) ** 2)
-    error = float(np.sqrt(((counts - 1) / counts * squares).sum()))
+    error = float(np.sqrt(jackknife_covariance(left_out[:, None], data.stratum)[0, 0]))
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     low, high = inverse(np.array([center - reach, center + reach]))
-    return Estimate(value, float(low), float(high), error, degrees)
+    return Estimate(value, float(low), float(high), error, degrees, clusters)
+
+
+def leave_out(data: ClusterSums, function: Function) -> np.ndarray:
+    """Return a statistic with each of C clusters left out in turn, shape (C,)."""
+    without = np.repeat(data.by_stratum()[None], len(data.sums), axis=0)
+    without[np.arange(len(data.sums)), data.stratum] -= data.sums
+    return function(without)
+
+
+def jackknife_covariance(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+    """Return the covariance of statistics from their leave-one-out values.
+
+    Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)(θ_(si) − θ̄_s)ᵀ (Shao & Tu 1995, §6.2); statistics of the
+    same clusters, as those of several checkpoints are, vary together.
+
+    Args:
+        left_out: of K statistics, shape (C, K).
+        stratum: of each cluster, shape (C,).
+
+    Returns:
+        Shape (K, K).
+    """
+    counts = np.bincount(stratum)
+    means = np.zeros((len(counts), left_out.shape[1]))
+    np.add.at(means, stratum, left_out)
+    centered = left_out - (means / np.maximum(counts, 1)[:, None])[stratum]
+    weights = ((counts - 1) / np.maximum(counts, 1))[stratum]
+    covariance: np.ndarray = (centered * weights[:, None]).T @ centered
+    return covariance
 
 
 def paired(

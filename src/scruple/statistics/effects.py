@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from scruple.benchmarks.tally import Metric
-from scruple.statistics.clusters import ClusterSums, Estimate, jackknife, paired
+from scruple.statistics.clusters import ClusterSums, Estimate, Function, jackknife, paired
 
 ALPHA = 0.025
 """Level of every one-sided test."""
@@ -75,11 +75,18 @@ class Verdict:
     reason: str
 
 
-def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Estimate:
-    """Estimate a metric's difference between two conditions of the same clusters."""
+def paired_where_counted(
+    first: ClusterSums, second: ClusterSums, metric: Metric
+) -> tuple[ClusterSums, Function]:
+    """Pair two conditions in the clusters that have items of the metric's kind."""
     counted = [data.sums[:, data.columns.index(metric.count)] > 0 for data in (first, second)]
     both = counted[0] & counted[1]
-    return jackknife(*paired(first.keep(both), second.keep(both), metric.function))
+    return paired(first.keep(both), second.keep(both), metric.function)
+
+
+def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Estimate:
+    """Estimate a metric's difference between two conditions of the same clusters."""
+    return jackknife(*paired_where_counted(first, second, metric))
 
 
 def estimate_of(data: ClusterSums, metric: Metric) -> Estimate:
@@ -93,8 +100,9 @@ def signed(estimate: Estimate, sign: float) -> Estimate:
     if sign > 0:
         return estimate
     return Estimate(
-        -estimate.value, -estimate.high, -estimate.low, estimate.error, estimate.degrees
-    )
+        -estimate.value, -estimate.high, -estimate.low, estimate.error, estimate.degrees,
+        estimate.clusters,
+    )  # fmt: skip
 
 
 def p_value(estimate: Estimate, bound: float) -> float:

@@ -1,0 +1,1 @@
+"""What a study's sums say: effects, verdicts, curves, sensitivity, size of the next study."""

@@ -1,0 +1,98 @@
+"""Two abilities: does correction come before, with or after the following of plain instructions?
+
+The original study explains its result by two abilities, following instructions and knowing what
+harm is. `q+follow` measures the first alone: an instruction with a known right answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scruple.analysis.readings import CONTROLS, Sums, last_steps
+from scruple.benchmarks import benchmark_module
+from scruple.statistics.clusters import Estimate
+from scruple.statistics.effects import Limits, Reading, estimate_of
+from scruple.statistics.emergence import Emergence, emergence
+from scruple.study import Study
+from scruple.sums import select
+
+ABILITIES = [
+    "family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
+    "corrects_above", "corrects_at_most", "corrects", "order",
+]  # fmt: skip
+_SURE = Estimate(1.0, 1.0, 1.0, 0.0, 1, 1)
+_NO_CHANGE = Estimate(0.0, 0.0, 0.0, 0.0, 1, 1)
+
+
+def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per family × benchmark × condition: which ability comes first along size.
+
+    A checkpoint follows where it gives the asked answer in more than half of the cases in which
+    chance would not: where the share exceeds (1 + 1/n)/2 of n answers.
+
+    Args:
+        study: the study.
+        sums: every checkpoint's.
+        verdicts: the table of emergence.
+    """
+    rows = []
+    primary = verdicts[verdicts["primary"] & (verdicts["axis"] == "params")]
+    primary = primary[~primary["condition"].isin(CONTROLS)]
+    for verdict in primary.to_dict("records"):
+        follows = _following(study, sums, verdict)
+        if follows is None:
+            continue
+        rows.append(
+            {
+                "family": verdict["family"],
+                "benchmark": verdict["benchmark"],
+                "condition": verdict["condition"],
+                "follows_above": follows.above,
+                "follows_at_most": follows.at_most,
+                "follows": follows.verdict,
+                "corrects_above": verdict["above"],
+                "corrects_at_most": verdict["at_most"],
+                "corrects": verdict["verdict"],
+                "order": _order(follows, verdict["above"], verdict["at_most"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=ABILITIES)
+
+
+def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergence | None:
+    """Return where the family begins to follow, on the checkpoints of the verdict's curve."""
+    benchmark = study.benchmark(verdict["benchmark"])
+    module = benchmark_module(benchmark.kind)
+    chance = 1 / len(module.ANSWERS)
+    places, readings = [], []
+    for checkpoint in last_steps(study, verdict["family"], verdict["stage"]):
+        table = sums[verdict["family"], checkpoint.name, benchmark.name]
+        data = select(table, "q+follow", study.wordings[0], str(verdict["scoring"] or ""))
+        if data is None:
+            return None
+        metrics = {metric.name: metric for metric in module.metrics_of(data.columns)}
+        share = estimate_of(data, metrics["following"])
+        shift = Estimate(
+            share.value - chance, share.low - chance, share.high - chance, share.error,
+            share.degrees, share.clusters,
+        )  # fmt: skip
+        places.append(float(checkpoint.params))
+        readings.append(Reading(_SURE, _SURE, {"chance": shift}, _SURE, _NO_CHANGE))
+    return emergence(places, readings, Limits((1 - chance) / 2, 0.0, 1.0))
+
+
+def _order(follows: Emergence, above: float | None, at_most: float | None) -> str:
+    """Say which comes first, from two intervals of emergence."""
+    bounds = (above, at_most, follows.above, follows.at_most)
+    low, high, follows_low, follows_high = (np.nan if v is None else v for v in bounds)
+    if high <= follows_low:  # what is not known is NaN, and no comparison with it holds
+        return "correction comes first"
+    if follows_high <= low:
+        return "following comes first"
+    if not np.isnan(high + follows_high):
+        return "together, as far as these sizes tell"
+    return "undecided"

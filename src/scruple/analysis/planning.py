@@ -1,0 +1,69 @@
+"""How large the next study must be, from the variance in this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from scruple.errors import ScrupleError
+from scruple.statistics.clusters import Estimate
+from scruple.statistics.planning import clusters_needed
+
+POWER = [
+    "family", "checkpoint", "benchmark", "condition", "metric", "margin", "standard_error",
+    "n_clusters", "effect", "power", "clusters_to_show", "clusters_to_exclude",
+]  # fmt: skip
+TIMES = (1.5, 2.0, 3.0)
+"""Effects to plan for, in margins, where none is given."""
+
+
+def read_effects(path: Path) -> pd.DataFrame:
+    """Read a table of effects (ScrupleError if it is none)."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ScrupleError(f"{path}: cannot be read as a table ({error}).") from None
+    missing = sorted({"primary", "reference", *POWER[:8]} - set(table.columns))
+    if missing:
+        raise ScrupleError(
+            f"{path}: is no table of effects, since it lacks {', '.join(missing)}; give a study's "
+            "results/<study>/effects.csv."
+        )
+    return table
+
+
+def power_table(
+    effects: pd.DataFrame, power: float = 0.8, sizes: Sequence[float] | None = None
+) -> pd.DataFrame:
+    """Return how many clusters the primary comparisons with `q` need.
+
+    Args:
+        effects: a pilot's table of effects.
+        power: probability of the finding.
+        sizes: true effects to plan for; None for TIMES the margin.
+
+    Returns:
+        POWER: per effect the clusters that show it to be above the margin, and those that, were
+        there none, show it to be below.
+    """
+    rows = []
+    mine = effects[effects["primary"] & (effects["reference"] == "q")]
+    for pilot in mine.to_dict("records"):
+        estimate = Estimate(
+            pilot["effect"], pilot["ci_low"], pilot["ci_high"], pilot["standard_error"],
+            clusters=int(pilot["n_clusters"]),
+        )  # fmt: skip
+        margin = pilot["margin"]
+        for size in sizes or [times * margin for times in TIMES]:
+            rows.append(
+                {
+                    **{name: pilot[name] for name in POWER[:8]},
+                    "effect": size,
+                    "power": power,
+                    "clusters_to_show": clusters_needed(estimate, size - margin, power),
+                    "clusters_to_exclude": clusters_needed(estimate, margin, power),
+                }
+            )
+    return pd.DataFrame(rows, columns=POWER).round(12)

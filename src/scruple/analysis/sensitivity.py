@@ -1,0 +1,95 @@
+"""How much an effect depends on the wording, the scoring and the order of the options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scruple.analysis.readings import Measured, Sums, effect_data
+from scruple.study import Study
+
+SENSITIVITY = [
+    "family", "checkpoint", "benchmark", "condition", "metric", "effect", "lowest", "highest",
+    "n_ways", "sd_wording", "sd_order", "sd_rest", "sd_items",
+]  # fmt: skip
+
+
+def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.DataFrame:
+    """Return one row per checkpoint × benchmark × condition, of the primary metric.
+
+    `lowest` and `highest` are over all wordings, scorings and orders that were asked. The standard
+    deviations are components of variance between wordings and between orders, in the primary
+    scoring, by the mean squares of the two-way layout (Searle, Casella & McCulloch 1992, "Variance
+    Components", §4.3; negative ones are 0); `sd_rest` is that of their interaction; `sd_items` is
+    the effect's standard error over clusters of items.
+    """
+    rows = []
+    for one in found:
+        if not one.way.primary:
+            continue
+        table = sums[one.family, one.checkpoint, one.benchmark.name]
+        orders = sorted({int(order) for order in table["order"]})
+        scorings = list(dict.fromkeys(table["scoring"]))
+        cells = {
+            scoring: np.array(
+                [[_effect(table, one, wording, scoring, order) for order in orders]
+                 for wording in study.wordings]
+            )
+            for scoring in scorings
+        }  # fmt: skip
+        values = np.concatenate([cell.ravel() for cell in cells.values()])
+        effect = one.reading.effects["q"]
+        rows.append(
+            {
+                "family": one.family,
+                "checkpoint": one.checkpoint,
+                "benchmark": one.benchmark.name,
+                "condition": one.condition,
+                "metric": one.way.metric,
+                "effect": effect.value,
+                "lowest": np.nanmin(values) if np.isfinite(values).any() else np.nan,
+                "highest": np.nanmax(values) if np.isfinite(values).any() else np.nan,
+                "n_ways": int(np.isfinite(values).sum()),
+                **components(cells[one.way.scoring]),
+                "sd_items": effect.error,
+            }
+        )
+    return pd.DataFrame(rows, columns=SENSITIVITY).round(12)
+
+
+def _effect(table: pd.DataFrame, one: Measured, wording: str, scoring: str, order: int) -> float:
+    way = replace(one.way, wording=wording, scoring=scoring)
+    pair = effect_data(table, one.benchmark, one.margin, one.condition, way, order)
+    if pair is None:
+        return float("nan")
+    data, function = pair
+    return one.sign * float(function(data.by_stratum()))
+
+
+def components(cells: np.ndarray) -> dict[str, Any]:
+    """Return the standard deviations between rows, between columns, and of what is left.
+
+    Args:
+        cells: effects, wordings × orders, shape (W, O).
+    """
+    w, o = cells.shape
+    nothing = {"sd_wording": np.nan, "sd_order": np.nan, "sd_rest": np.nan}
+    if not np.isfinite(cells).all():
+        return nothing
+    mean, by_row, by_column = cells.mean(), cells.mean(axis=1), cells.mean(axis=0)
+    rest = cells - by_row[:, None] - by_column[None] + mean
+    ms_rest = float((rest**2).sum() / ((w - 1) * (o - 1))) if w > 1 and o > 1 else 0.0
+    found = dict(nothing)
+    if w > 1 and o > 1:
+        found["sd_rest"] = np.sqrt(ms_rest)
+    if w > 1:
+        ms = o * ((by_row - mean) ** 2).sum() / (w - 1)
+        found["sd_wording"] = np.sqrt(max(0.0, ms - ms_rest) / o)
+    if o > 1:
+        ms = w * ((by_column - mean) ** 2).sum() / (o - 1)
+        found["sd_order"] = np.sqrt(max(0.0, ms - ms_rest) / w)
+    return found

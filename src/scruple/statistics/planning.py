@@ -1,0 +1,52 @@
+"""How many clusters a study needs, from the variance in a pilot's."""
+
+from __future__ import annotations
+
+import math
+
+from scipy.optimize import brentq
+from statsmodels.stats.power import TTestPower
+
+from scruple.statistics.clusters import Estimate
+from scruple.statistics.effects import ALPHA
+
+_FEWEST, _MOST = 3, 10_000_000
+"""Clusters between which an answer is looked for."""
+_CERTAIN = 20.0
+"""Standard errors between value and bound from which on it is found, and the t integral fails."""
+
+
+def clusters_needed(pilot: Estimate, distance: float, power: float) -> float:
+    """Return how many clusters show that a value lies beyond a bound.
+
+    The variance of a cluster's share is taken from the pilot, error² · clusters, and the one-sided
+    t test's power from the noncentral t distribution.
+
+    Args:
+        pilot: the same difference, estimated in the pilot.
+        distance: from the bound to the value that is to be found.
+        power: probability of finding it.
+
+    Returns:
+        The number; infinite where it can never be, NaN where the pilot says nothing.
+    """
+    if math.isnan(pilot.error) or pilot.clusters == 0:
+        return float("nan")
+    if distance <= 0:
+        return float("inf")
+    spread = pilot.error * math.sqrt(pilot.clusters)
+    if spread == 0:
+        return float(_FEWEST)
+    size = distance / spread
+
+    def lacking(clusters: float) -> float:
+        if size * math.sqrt(clusters) > _CERTAIN:
+            return 1 - power
+        found = TTestPower().power(size, clusters, ALPHA, alternative="larger")
+        return float(found) - power
+
+    if lacking(_FEWEST) >= 0:
+        return float(_FEWEST)
+    if lacking(_MOST) < 0:
+        return float("inf")
+    return float(math.ceil(brentq(lacking, _FEWEST, _MOST)))
