@@ -76,6 +76,22 @@ def test_the_verdicts_tell_the_twins_apart(verdicts, kind):
     assert verdicts.loc["control-negative", "params", kind, "q+if"]["verdict"] == "absent"
 
 
+def test_the_tables_beside_the_verdicts(project):
+    tables = {
+        name: pd.read_csv(project / f"results/control/{name}.csv")
+        for name in ("curves", "sensitivity", "abilities", "power")
+    }
+    curves = tables["curves"].query("primary and family == 'control-positive'")
+    rising = curves[(curves["condition"] == "q+if") & (curves["model"] == "isotonic")]
+    assert len(rising) == 3
+    assert (rising["p_value"] < 0.05).all()
+    assert (tables["sensitivity"]["lowest"] <= tables["sensitivity"]["highest"]).all()
+    abilities = tables["abilities"].set_index(["family", "condition"])
+    assert set(abilities.loc["control-negative"]["follows"]) == {"absent"}
+    assert set(abilities.loc["control-positive"]["follows"]) <= {"emerges", "undecided"}
+    assert (tables["power"]["clusters_to_show"] >= 3).all()
+
+
 def test_what_was_decided_was_written_down_before(project, verdicts):
     history = json.loads((project / "results/control/declaration.json").read_text())
     assert len(history) == 1

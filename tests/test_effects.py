@@ -97,8 +97,14 @@ def test_p_values_are_those_of_the_t_distribution():
     assert not exceeds(estimate, estimate.low + 1e-9)
     assert falls_below(estimate, estimate.high + 1e-9)
     assert signed(signed(estimate, -1), -1) == estimate
-    exact = Estimate(0.2, 0.2, 0.2, 0.0, 9)
-    assert (p_value(exact, 0.1), p_value(exact, 0.2), p_value(exact, 0.3)) == (0, 1, 1)
+
+
+def test_where_all_clusters_say_the_same_their_number_decides():
+    few, many = (Estimate(0.2, 0.2, 0.2, 0.0, n - 1, n) for n in (10, 100))
+    assert p_value(few, 0.1) == pytest.approx(0.9**10)
+    assert not exceeds(few, 0.1)
+    assert exceeds(many, 0.1)
+    assert (p_value(many, 0.2), p_value(many, 0.3)) == (1, 1)
 
 
 YES, NO = reading(control=0.3), reading(bias=0.3, control=0.3)
@@ -130,6 +136,9 @@ def test_the_interval_is_bounded_from_both_sides():
     found = emergence(places, [NO, NO, MAYBE, YES, YES], LIMITS)
     assert (found.verdict, found.above, found.at_most) == ("emerges", 2.0, 4.0)
     assert "undecided at 3" in found.reason
+    assert "of these" not in found.reason
+    found = emergence(places, [PARITY, NO, MAYBE, YES, YES], LIMITS)
+    assert "of these: 1 nothing to correct" in found.reason
     found = emergence(places, [MAYBE, NO, YES, YES, YES], LIMITS)
     assert (found.verdict, found.above, found.at_most) == ("undecided", None, 3.0)
     found = emergence(places, [NO, NO, YES, YES, MAYBE], LIMITS)

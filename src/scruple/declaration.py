@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scruple.errors import ScrupleError
 from scruple.jobs import whole
 from scruple.study import Study
 
@@ -44,13 +45,23 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
         folder: its results.
 
     Returns:
-        Entries, oldest first: `time`, `hash`, `content`, and `responses`, how many tables of
-        responses there were at that time.
+        Entries, oldest first: `time`, `hash`, `content`, and `responses`, how many tables that
+        tell of responses there were at that time.
+
+    Raises:
+        ScrupleError: if the history cannot be read.
     """
     path = folder / HISTORY
     history: list[dict[str, Any]] = []
     if path.is_file():
-        history = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            history = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ScrupleError(
+                f"{path}: the history of what was declared is damaged ({error}); bring it back "
+                "from a copy, or delete it: then every verdict will say that margins were "
+                "declared late."
+            ) from None
     content = declared(study)
     if not history or history[-1]["hash"] != hash_of(content):
         history.append(
@@ -58,7 +69,7 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "hash": hash_of(content),
                 "content": content,
-                "responses": sum(1 for _ in (folder / "responses").rglob("*.parquet")),
+                "responses": _tables(folder),
             }
         )
         with whole(path) as part:
@@ -66,10 +77,22 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
     return history
 
 
+def _tables(folder: Path) -> int:
+    """Count the tables from which a study's responses can be known: any of these kinds."""
+    return max(
+        sum(1 for _ in (folder / kind).rglob(f"[!.]*.{suffix}"))
+        for kind, suffix in (("responses", "parquet"), ("sums", "parquet"), ("metrics", "csv"))
+    )
+
+
 def timing(history: list[dict[str, Any]]) -> str:
     """Return in a sentence when the declaration that holds was made."""
-    last = history[-1]
-    if last["responses"] == 0:
+    last, most = history[-1], max(entry["responses"] for entry in history)
+    if most == 0:
         return "declared before the first response"
-    first = "declared" if len(history) == 1 else "changed"
-    return f"{first} on {last['time'][:10]}, when {last['responses']} tables of responses existed"
+    if len(history) == 1:
+        return f"declared on {last['time'][:10]}, when {most} tables of responses existed"
+    return (
+        f"changed on {last['time'][:10]} (declaration {len(history)}), after up to {most} tables "
+        "of responses had existed"
+    )

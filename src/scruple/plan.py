@@ -174,6 +174,7 @@ class Plan:
             "orders": entry.orders,
             "formats": {name: study.format(family, name) for name in checkpoints},
             "dtype": study.compute.dtype,
+            "engine": study.compute.engine,
             "prompts": prompts,
         }
 
@@ -209,11 +210,24 @@ def _shown(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
+def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
+    """Refuse a margin that is changed without a reason: it would keep that of another number."""
+    margins = given.get("margins")
+    for kind, margin in (margins if isinstance(margins, Mapping) else {}).items():
+        changed = {"delta", "metric"} & set(margin if isinstance(margin, Mapping) else ())
+        if changed and "reason" not in margin:
+            raise ScrupleError(
+                f"{origin}: {name} sets `margins.{kind}.{min(changed)}` and lacks `reason`; say "
+                "why that one, or the reason of another number would stand beside it."
+            )
+
+
 def _check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
     """Refuse overlays that make another study and would write into the default one's results."""
     sources = [(str(_shown(path)), read_yaml(path)) for path in overlays]
     for name, content in (*sources, ("--config", options)):
         given = content if isinstance(content, Mapping) else {}
+        _check_reasons(name, given, origin)
         changed = [key for key in _LISTS if key in given]
         if changed and "study" not in given:
             raise ScrupleError(

@@ -36,7 +36,8 @@ def check_study(study: Study) -> None:
                     "or `hub` with safetensors, or set the engine to transformers."
                 )
             check_local(checkpoint)
-    for name in ("results", "figures"):
+    own = (f"{name}/{study.study}" for name in ("results", "figures"))
+    for name in ("results", "figures", "results/store", *own):
         folder = Path(name)
         if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise ScrupleError(

@@ -46,6 +46,14 @@ def _named(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
+def _tokens(value: Any) -> Any:
+    """Refuse what is neither `auto` nor a number of tokens."""
+    counts = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not counts and value != "auto":
+        raise ValueError(f"give a whole number above 0, or `auto`; it is {value!r}")
+    return value
+
+
 # Names end up in file names, in wildcards and in tables.
 Name = Annotated[
     str,
@@ -159,7 +167,7 @@ class Decoding(Strict):
     max_repeats: Annotated[int, Field(gt=0)] = 1
 
 
-Reason = Annotated[str, StringConstraints(min_length=10)]
+Reason = Annotated[str, StringConstraints(min_length=10, strip_whitespace=True)]
 """Why a number was chosen: nobody should have to guess it."""
 
 
@@ -167,7 +175,7 @@ class Gate(Strict):
     """What a checkpoint must be able to do under `q` for its bias to mean anything."""
 
     metric: Name
-    above: float
+    above: Annotated[float, Field(allow_inf_nan=False)]
     reason: Reason
 
 
@@ -175,7 +183,7 @@ class Keep(Strict):
     """How much capability a condition may cost before its effect counts as collapse."""
 
     metric: Name
-    loss: Annotated[float, Field(gt=0)]
+    loss: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     reason: Reason
 
 
@@ -193,7 +201,7 @@ class Margin(Strict):
 
     metric: Name
     subset: str = ""
-    delta: Annotated[float, Field(gt=0)]
+    delta: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     reason: Reason
     gate: Gate
     keep: Keep
@@ -205,7 +213,7 @@ class Compute(Strict):
     engine: Literal["transformers", "vllm"] = "transformers"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    batch_tokens: Annotated[int | Literal["auto"], BeforeValidator(_tokens)] = "auto"
     threads: Annotated[int, Field(gt=0)] = 4
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
 
@@ -254,6 +262,11 @@ class Study(Strict):
                 "compared with: add it"
             )
         return self
+
+    @field_validator("margins", mode="before")
+    @classmethod
+    def _without_empty(cls, margins: Any) -> Any:
+        return without_empty(margins)
 
     @field_validator("margins")
     @classmethod

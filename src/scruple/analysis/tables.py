@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from scruple.analysis.readings import Measured, last_steps, limits_of
+from scruple.analysis.readings import CONTROLS, Measured, last_steps, limits_of
 from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import judge, p_value
 from scruple.statistics.emergence import emergence
@@ -23,8 +23,10 @@ EFFECTS = [
 ]  # fmt: skip
 EMERGENCE = [
     "family", "axis", "stage", "benchmark", "condition", "wording", "scoring", "metric", "margin",
-    "verdict", "above", "at_most", "primary", "declared", "reason",
+    "reference", "verdict", "above", "at_most", "primary", "declared", "reason",
 ]  # fmt: skip
+
+_ALONE = "; its control was not asked, so any other instruction might do the same"
 
 
 def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
@@ -90,6 +92,8 @@ def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> p
     for key, curve in curves_of(study, found).items():
         family, axis, stage, _, condition, way = key
         first = curve[0][1]
+        references = list(first.reading.effects)
+        alone = len(references) == 1 and condition not in CONTROLS
         result = emergence(
             [place for place, _ in curve],
             [one.reading for _, one in curve],
@@ -106,12 +110,13 @@ def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> p
                 "scoring": way.scoring,
                 "metric": way.metric,
                 "margin": first.margin.delta,
+                "reference": " and ".join(references),
                 "verdict": result.verdict,
                 "above": result.above,
                 "at_most": result.at_most,
                 "primary": way.primary,
                 "declared": declared,
-                "reason": result.reason,
+                "reason": result.reason + (_ALONE if alone else ""),
             }
         )
     return pd.DataFrame(rows, columns=EMERGENCE)

@@ -108,13 +108,16 @@ def signed(estimate: Estimate, sign: float) -> Estimate:
 def p_value(estimate: Estimate, bound: float) -> float:
     """Return the one-sided p-value against "no larger than a bound"; NaN where undefined.
 
-    The t statistic of the jackknife's standard error (Shao & Tu 1995, §6.2).
+    The t statistic of the jackknife's standard error (Shao & Tu 1995, §6.2). Where all C clusters
+    say the same, there is no error to go by: then p = (1 − d)^C, the probability that none of them
+    would differ if a share d of all clusters did, by a whole unit, d being the distance to the
+    bound (the rule of three: Hanley & Lippman-Hand 1983).
     """
     excess = estimate.value - bound
     if math.isnan(excess) or math.isnan(estimate.error):
         return float("nan")
     if estimate.error == 0:
-        return 0.0 if excess > 0 else 1.0
+        return float((1 - min(max(excess, 0.0), 1.0)) ** estimate.clusters)
     return float(stats.t.sf(excess / estimate.error, estimate.degrees))
 
 
@@ -183,8 +186,11 @@ def judge(reading: Reading, limits: Limits) -> Verdict:
     for name, effect in reading.effects.items():
         if falls_below(effect, delta, share) and exceeds(effect, -delta, share):
             return Verdict("equivalent", f"against {name} {_shown(effect)}, within ±{delta:g}")
+    change = f"the capability changes by {_shown(reading.change)}"
+    if all(exceeds(effect, delta) for effect in effects):
+        return Verdict("undecided", f"less bias, and not shown at no loss: {change}; {told}")
     if not exceeds(reading.change, -limits.loss):
-        told += f"; and the capability changes by {_shown(reading.change)}"
+        told += f"; and {change}"
     return Verdict("undecided", f"the intervals reach to both sides of a margin: {told}")
 
 

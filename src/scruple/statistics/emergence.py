@@ -73,7 +73,8 @@ def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limi
             above,
             at_most,
             f"none up to {above:g}, one at each from {at_most:g} on"
-            + _between(places, bottom, n - top),
+            + _between(places, bottom, n - top)
+            + _silent(places[:bottom], statuses),
         )
     if top:
         return Emergence(
@@ -96,10 +97,24 @@ def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limi
         return Emergence(last, above, None, f"the largest checkpoint {last}")
     if bottom == n:
         return Emergence(
-            "absent", above, None, f"shown to be less than {limits.delta:g} at every checkpoint"
+            "absent",
+            above,
+            None,
+            f"shown to be less than {limits.delta:g} at every checkpoint"
+            + _silent(places, statuses),
         )
     where = ", ".join(f"{place:g} {status}" for place, status in zip(places, statuses, strict=True))
     return Emergence("undecided", above, None, f"no sequence of tests ends in a verdict: {where}")
+
+
+def _silent(places: Sequence[float], statuses: Sequence[str]) -> str:
+    """Say at which places there was nothing that could have been corrected, or nothing to read."""
+    named = [
+        f"{place:g} {status}"
+        for place, status in zip(places, statuses, strict=False)
+        if status in ("unreadable", "nothing to correct", "collapses")
+    ]
+    return f" (of these: {', '.join(named)})" if named else ""
 
 
 def _between(places: Sequence[float], low: int, high: int) -> str:

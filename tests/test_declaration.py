@@ -1,0 +1,81 @@
+"""What a study decides is written down beforehand, and a change afterwards is never hidden."""
+
+import copy
+import shutil
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from scruple.declaration import HISTORY, declare, timing
+from scruple.errors import ScrupleError
+from scruple.plan import Plan
+from scruple.study import load_study
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def study(delta=None):
+    config = copy.deepcopy(CONFIG)
+    if delta is not None:
+        config["margins"]["bbq"]["delta"] = delta
+    return load_study(config)
+
+
+def respond(folder, n):
+    (folder / "responses" / "f").mkdir(parents=True, exist_ok=True)
+    for k in range(n):
+        (folder / "responses" / "f" / f"{k}.parquet").touch()
+    (folder / "responses" / "f" / ".99.half.parquet").touch()
+
+
+def test_declared_once_it_is_declared_before(tmp_path):
+    assert timing(declare(study(), tmp_path)) == "declared before the first response"
+    respond(tmp_path, 3)
+    history = declare(study(), tmp_path)
+    assert len(history) == 1
+    assert timing(history) == "declared before the first response"
+
+
+def test_a_change_after_the_fact_stays_visible_whatever_is_deleted(tmp_path):
+    declare(study(), tmp_path)
+    respond(tmp_path, 3)
+    history = declare(study(0.2), tmp_path)
+    assert [entry["responses"] for entry in history] == [0, 3]
+    assert "changed on" in timing(history)
+    assert "3 tables" in timing(history)
+    shutil.rmtree(tmp_path / "responses")
+    assert "changed on" in timing(declare(study(0.3), tmp_path))
+    assert "declaration 4" in timing(declare(study(), tmp_path))
+
+
+def test_a_late_declaration_says_so(tmp_path):
+    respond(tmp_path, 2)
+    assert "when 2 tables of responses existed" in timing(declare(study(), tmp_path))
+
+
+def test_a_damaged_history_gets_a_message(tmp_path):
+    (tmp_path / HISTORY).write_text("{")
+    with pytest.raises(ScrupleError, match=r"declarations\.json: the history .* is damaged"):
+        declare(study(), tmp_path)
+
+
+def overlay(tmp_path, margins):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"study": "mine", "margins": margins}))
+    config = copy.deepcopy(CONFIG)
+    config["study"] = "mine"
+    for kind, margin in margins.items():
+        config["margins"][kind] = margin and {**config["margins"][kind], **margin}
+    return Plan(config, [path])
+
+
+def test_another_number_needs_a_reason_of_its_own(tmp_path):
+    with pytest.raises(ScrupleError, match=r"mine\.yaml sets `margins\.bbq\.delta` and lacks"):
+        overlay(tmp_path, {"bbq": {"delta": 0.4}})
+    plan = overlay(tmp_path, {"bbq": {"delta": 0.4, "reason": "what our lawyers can live with"}})
+    assert plan.study.margins["bbq"].delta == 0.4
+
+
+def test_a_kind_can_be_left_without_margins(tmp_path):
+    assert set(overlay(tmp_path, {"bbq": None}).study.margins) == {"winogender", "admissions"}
