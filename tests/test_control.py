@@ -18,7 +18,7 @@ from scruple.control.train import (
     shape_of,
     train,
 )
-from scruple.study import KINDS
+from scruple.typed import KINDS
 
 PROMPTS, RENDERER = load_texts()
 

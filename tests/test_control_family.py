@@ -29,7 +29,8 @@ from scruple.control.train import (
     Recipe,
     make_model,
 )
-from scruple.study import KINDS, Benchmark, Family
+from scruple.study import Benchmark, Family
+from scruple.typed import KINDS
 
 
 def read_items(folder, kind):

@@ -10,8 +10,10 @@ from transformers import (
     AutoModelForCausalLM,
 )
 
-from scruple.engines.forward import Packed, Plain, choose_forward
+from scruple.engines.forward import choose_forward
 from scruple.engines.generation import Sampler
+from scruple.engines.packed import Packed
+from scruple.engines.plain import Plain
 from scruple.engines.prefix_tree import join_packs, make_pack, plan_packs
 from scruple.study import Decoding
 

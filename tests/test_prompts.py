@@ -16,7 +16,8 @@ from scruple.prompts import (
 from scruple.rendering import Renderer
 from scruple.responses import build_asks
 from scruple.sources import files_of, local_path
-from scruple.study import KINDS, load_study
+from scruple.study import load_study
+from scruple.typed import KINDS
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 OWN = [{"name": kind, "source": "own"} for kind in KINDS]

@@ -19,7 +19,8 @@ from scruple.prompts import (
     reasoning_key,
     wordings_of,
 )
-from scruple.study import KINDS, Benchmark, Study, resolve
+from scruple.study import Benchmark, Study, resolve
+from scruple.typed import KINDS
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -25,25 +23,12 @@ from pydantic import (
 )
 
 from scruple.errors import ScrupleError
-from scruple.measures import MEASURES
+from scruple.margins import Margins
 from scruple.messages import explain
+from scruple.typed import Kind, Name, Strict
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder: relative paths of the config and of `data/` start here."""
-
-
-def without_empty(values: Any) -> Any:
-    """Return a mapping without its empty values, so that `key:` alone means the default."""
-    if isinstance(values, Mapping):
-        return {key: value for key, value in values.items() if value is not None}
-    return values
-
-
-def _named(value: Any) -> Any:
-    """Return a name that YAML read as a number as text; a truth value is refused."""
-    if isinstance(value, bool):
-        raise ValueError(f"YAML reads this as {value}; put the name in quotes")
-    return str(value) if isinstance(value, int) else value
 
 
 def _tokens(value: Any) -> Any:
@@ -54,27 +39,8 @@ def _tokens(value: Any) -> Any:
     return value
 
 
-# Names end up in file names, in wildcards and in tables.
-Name = Annotated[
-    str,
-    BeforeValidator(_named),
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
-]
 Format = Literal["auto", "chat", "dialogue"]
-Kind = Literal["bbq", "winogender", "admissions"]
-KINDS: tuple[str, ...] = get_args(Kind)
 Scoring = Literal["letter", "text"]
-
-
-class Strict(BaseModel):
-    """A part of the config: unknown keys are refused, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, values: Any) -> Any:
-        return without_empty(values)
 
 
 class Checkpoint(Strict):
@@ -167,46 +133,6 @@ class Decoding(Strict):
     max_repeats: Annotated[int, Field(gt=0)] = 1
 
 
-Reason = Annotated[str, StringConstraints(min_length=10, strip_whitespace=True)]
-"""Why a number was chosen: nobody should have to guess it."""
-
-
-class Gate(Strict):
-    """What a checkpoint must be able to do under `q` for its bias to mean anything."""
-
-    metric: Name
-    above: Annotated[float, Field(allow_inf_nan=False)]
-    reason: Reason
-
-
-class Keep(Strict):
-    """How much capability a condition may cost before its effect counts as collapse."""
-
-    metric: Name
-    loss: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reason: Reason
-
-
-class Margin(Strict):
-    """What is decided about a kind of benchmark before its responses exist.
-
-    Attributes:
-        metric: the primary measure of bias.
-        subset: of which part of the items (BBQ: `macro`, `pooled`).
-        delta: the smallest effect that matters, in units of the metric.
-        reason: why that one.
-        gate: what must be readable.
-        keep: what must not be lost.
-    """
-
-    metric: Name
-    subset: str = ""
-    delta: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reason: Reason
-    gate: Gate
-    keep: Keep
-
-
 class Compute(Strict):
     """Where and how responses are computed; none of it changes what a response is."""
 
@@ -231,7 +157,7 @@ class Study(Strict):
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
-    margins: Mapping[Kind, Margin] = {}
+    margins: Annotated[Margins, Field(default_factory=dict)]
     decoding: Decoding = Decoding()
     compute: Compute = Compute()
 
@@ -262,27 +188,6 @@ class Study(Strict):
                 "compared with: add it"
             )
         return self
-
-    @field_validator("margins", mode="before")
-    @classmethod
-    def _without_empty(cls, margins: Any) -> Any:
-        return without_empty(margins)
-
-    @field_validator("margins")
-    @classmethod
-    def _name_metrics(cls, margins: Mapping[Kind, Margin]) -> Mapping[Kind, Margin]:
-        for kind, margin in margins.items():
-            known = MEASURES[kind]
-            for key, name, names in (
-                ("metric", margin.metric, known.twins),
-                ("subset", margin.subset, known.subsets),
-                ("gate.metric", margin.gate.metric, known.capabilities),
-                ("keep.metric", margin.keep.metric, known.capabilities),
-            ):
-                if name not in names:
-                    choice = ", ".join(names).strip() or "leave it out"
-                    raise ValueError(f"`{kind}.{key}` is `{name}`; possible: {choice}")
-        return margins
 
     def _check_primary_scoring(self) -> None:
         for family in self.families:

@@ -10,6 +10,7 @@ import pandas as pd
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
 from scruple.benchmarks.tally import Metric
+from scruple.margins import Margin
 from scruple.measures import MEASURES
 from scruple.prompts import Condition, conditions_of, load_prompts
 from scruple.statistics.clusters import ClusterSums, Function
@@ -21,7 +22,7 @@ from scruple.statistics.effects import (
     paired_where_counted,
     signed,
 )
-from scruple.study import Benchmark, Checkpoint, Margin, Study
+from scruple.study import Benchmark, Checkpoint, Study
 from scruple.sums import select
 
 Sums = Mapping[tuple[str, str, str], pd.DataFrame]

@@ -14,7 +14,7 @@ from scruple.control import world
 from scruple.control.items import stereotype_item
 from scruple.prompts import PromptFile, Turns, fill
 from scruple.rendering import Renderer
-from scruple.study import KINDS
+from scruple.typed import KINDS
 
 SHARES_OF_KINDS = (0.5, 0.2, 0.3)
 ASKS = ("plain", "meant", "blank", "outright", "match")

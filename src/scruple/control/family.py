@@ -17,7 +17,8 @@ from scruple.control.members import STEPS, Member
 from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
 from scruple.prompts import PromptFile, read_dialogue, read_prompts
 from scruple.rendering import Renderer
-from scruple.study import KINDS, ROOT
+from scruple.study import ROOT
+from scruple.typed import KINDS
 
 RECIPE = Recipe()
 

@@ -17,8 +17,8 @@ import torch
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
-from scruple.engines.forward import Forward, Prefix, takes
 from scruple.engines.prefix_tree import Tokens
+from scruple.engines.readings import Forward, Prefix, takes
 from scruple.engines.sampling import draw_tokens, stream_of
 from scruple.study import Decoding
 

@@ -15,11 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
-from scruple.engines.forward import Place, choose_forward
+from scruple.engines.forward import choose_forward
 from scruple.engines.generation import Sampler
 from scruple.engines.ledger import Ledger
 from scruple.engines.loading import device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
+from scruple.engines.readings import Place
 from scruple.engines.tokens import Encoded, check_fit, encode
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding

@@ -1,0 +1,86 @@
+"""Plain batches: the way through a model that every architecture knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from scruple.engines.prefix_tree import Tokens
+from scruple.engines.readings import Logits, Place, Prefix, left_mask, takes
+
+
+class Plain:
+    """Batches of sequences of about the same length, padded on the right."""
+
+    name = "plain batches"
+
+    def __init__(self, model: Any, batch_tokens: int) -> None:
+        """Wrap a model.
+
+        Args:
+            model: a causal language model in evaluation mode.
+            batch_tokens: tokens of a batch, padding included.
+        """
+        self._model = model
+        self._budget = batch_tokens
+        self._device = model.get_input_embeddings().weight.device
+        self._keeps_logits = takes(model, "logits_to_keep")
+
+    def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Cut sequences, longest first, by tokens; see `Forward.batches`."""
+        batch: list[Tokens] = []
+        for row in sorted(rows, key=lambda row: (-len(row), row)):
+            if batch and len(batch[0]) * (len(batch) + 1) > self._budget:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    @torch.inference_mode()
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+        """See `Forward.read`. A causal model cannot see padding on the right."""
+        width = max(len(row) for row in batch)
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(batch):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        wanted = torch.tensor(places)
+        start = int(wanted[:, 1].min())
+        options: dict[str, Any] = {"use_cache": False}
+        if self._keeps_logits:
+            options["logits_to_keep"] = width - start
+        logits = self._model(
+            input_ids=ids.to(self._device), attention_mask=mask.to(self._device), **options
+        ).logits
+        first = start if self._keeps_logits else 0
+        index = wanted[:, 0] * logits.shape[1] + wanted[:, 1] - first
+        return Logits(logits.flatten(0, 1), index.to(logits.device))
+
+    @torch.inference_mode()
+    def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
+        """See `Forward.prefix`."""
+        mask = left_mask([len(row) for row in batch]).to(self._device)
+        ids = torch.zeros_like(mask)
+        for number, row in enumerate(batch):
+            ids[number, -len(row) :] = torch.tensor(row)
+        options: dict[str, Any] = {}
+        if takes(self._model, "position_ids"):
+            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        if self._keeps_logits:
+            options["logits_to_keep"] = 1
+        # the model's own cache may keep a window only, which rows of several lengths cannot share
+        output = self._model(
+            input_ids=ids, attention_mask=mask, use_cache=True, past_key_values=DynamicCache(),
+            **options,
+        )  # fmt: skip
+        index = torch.repeat_interleave(torch.tensor(repeats)).to(self._device)
+        layers = []
+        for layer in output.past_key_values.layers:  # they may lie on several devices
+            here = index.to(layer.keys.device)
+            layers.append((layer.keys[here], layer.values[here]))
+        return Prefix(output.logits[:, -1][index.to(output.logits.device)], layers, mask[index])
