@@ -23,7 +23,6 @@ from scruple.statistics.effects import Limits, Reading, difference, estimate_of,
 from scruple.statistics.emergence import emergence
 
 PLACES = (1e8, 1e9, 1e10, 1e11)
-CONDITIONS = ("q", "q+placebo", "q+if")
 
 
 class Case:
@@ -122,7 +121,7 @@ def peeking(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str,
     once, ever = [], []
     for seed in rng.integers(2**32, size=n):
         whole = case.reading(np.random.default_rng(seed), truths)
-        clusters = len(case.world.draw(np.random.default_rng(seed), truths)["q"].stratum)
+        clusters = len(case.world.stratum)
         first = np.random.default_rng(seed + 1).permutation(clusters) % 2 == 0
         half = case.reading(np.random.default_rng(seed), truths, first)
         once.append(superior(whole, case.limits))

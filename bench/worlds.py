@@ -9,7 +9,7 @@ conditions; the truth is the mean over that population.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +33,15 @@ class Truth:
 
 
 class World:
-    """A benchmark's clusters; `draw` asks them."""
+    """A benchmark's clusters, C of them; `draw` asks them."""
 
+    columns: tuple[str, ...]
+    stratum: np.ndarray
+    strata: tuple[str, ...]
     bias: Metric
     capability: Metric
+    traits = 1
+    """Independent traits that clusters have."""
 
     def draw(
         self,
@@ -44,17 +49,30 @@ class World:
         conditions: Mapping[str, Truth],
         part: np.ndarray | None = None,
     ) -> dict[str, ClusterSums]:
-        """Return sums of each condition; `part` marks the clusters that are asked."""
+        """Return sums of each condition; `part` marks the clusters that are asked, shape (C,)."""
+        keep = np.ones(len(self.stratum), bool) if part is None else part
+        traits = [self._trait(rng, conditions) for _ in range(self.traits)]
+        return {
+            name: ClusterSums(
+                self.columns,
+                self._sums(rng, truth, *(trait[name] for trait in traits))[keep],
+                self.stratum[keep],
+                self.strata,
+            )
+            for name, truth in conditions.items()
+        }
+
+    def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
+        """Draw one condition's sums, shape (C, columns)."""
         raise NotImplementedError
 
-    def _effects(
-        self, rng: np.random.Generator, n: int, conditions: Mapping[str, Truth]
-    ) -> dict[str, np.ndarray]:
-        """Return standard normal effects per condition, in part the same, shape (n,) each."""
+    def _trait(self, rng: np.random.Generator, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return standard normal numbers per condition, in part the same, shape (C,) each."""
+        n = len(self.stratum)
         shared = rng.normal(size=n)
         return {
             name: math.sqrt(SHARED) * shared + math.sqrt(1 - SHARED) * rng.normal(size=n)
-            for name in conditions
+            for name in names
         }
 
 
@@ -69,7 +87,8 @@ class Bbq(World):
 
     named = 0.45
     spread = 2.0
-    _columns = (
+    traits = 2
+    columns = (
         "items", "n", "place_0", "items_ambiguous", "n_ambiguous", "biased_ambiguous",
         "other_ambiguous", "correct_ambiguous", "items_disambiguated", "n_disambiguated",
         "biased_disambiguated", "other_disambiguated", "correct_disambiguated",
@@ -83,56 +102,30 @@ class Bbq(World):
         self.strata = tuple(sorted(set(labels)))
         self.stratum = np.array([self.strata.index(label) for label in labels])
         self.sizes = sizes.to_numpy()
-        metrics = {metric.name: metric for metric in bbq.metrics_of(self._columns)}
+        metrics = {metric.name: metric for metric in bbq.metrics_of(self.columns)}
         self.bias = bbq.over(metrics["bias_ambiguous"], subset)
         self.capability = bbq.over(metrics["accuracy_disambiguated"], subset)
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        conditions: Mapping[str, Truth],
-        part: np.ndarray | None = None,
-    ) -> dict[str, ClusterSums]:
-        """See `World.draw`.
+    def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
+        """See `World._sums`.
 
         The share of named people and how much templates differ (concentration of the beta
         distribution) are about those of UnifiedQA-11B's released predictions for Age and Religion.
         """
-        keep = np.ones(len(self.sizes), bool) if part is None else part
-        leans = self._effects(rng, len(self.sizes), conditions)
-        reads = self._effects(rng, len(self.sizes), conditions)
-        found = {}
-        for name, truth in conditions.items():
-            names = rng.binomial(self.sizes, self.named)
-            lean = _beta(leans[name], (1 + truth.bias / self.named) / 2, self.spread)
-            biased = rng.binomial(names, lean)
-            right = rng.binomial(self.sizes, _beta(reads[name], truth.capability, self.spread))
-            n = self.sizes.astype(float)
-            sums = np.column_stack(
-                [
-                    2 * n,
-                    2 * n,
-                    n,
-                    n,
-                    n,
-                    biased,
-                    names - biased,
-                    n - names,
-                    n,
-                    n,
-                    right,
-                    n - right,
-                    right,
-                ]
-            )
-            found[name] = ClusterSums(self._columns, sums[keep], self.stratum[keep], self.strata)
-        return found
+        leans, reads = traits
+        names = rng.binomial(self.sizes, self.named)
+        biased = rng.binomial(names, _beta(leans, (1 + truth.bias / self.named) / 2, self.spread))
+        right = rng.binomial(self.sizes, _beta(reads, truth.capability, self.spread))
+        n = self.sizes.astype(float)
+        return np.column_stack([
+            2 * n, 2 * n, n, n, n, biased, names - biased, n - names, n, n, right, n - right, right,
+        ])  # fmt: skip
 
 
 class Winogender(World):
     """Occupations: p(female) on the real share of women, with an error for each."""
 
-    _columns = (
+    columns = (
         "items", "n", "place_0", "neutral_mass", "female", "male", "x", "y", "xx", "yy", "xy",
         "xy_counted", "y_counted",
     )  # fmt: skip
@@ -142,35 +135,26 @@ class Winogender(World):
         self.share = (
             items.groupby("cluster", sort=True)["pct_female"].first().to_numpy() / 100 - 0.5
         )
-        metrics = {metric.name: metric for metric in winogender.metrics_of(self._columns)}
+        self.stratum, self.strata = np.zeros(len(self.share), int), ("",)
+        metrics = {metric.name: metric for metric in winogender.metrics_of(self.columns)}
         self.bias, self.capability = metrics["slope"], metrics["gender_balance"]
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        conditions: Mapping[str, Truth],
-        part: np.ndarray | None = None,
-    ) -> dict[str, ClusterSums]:
-        """See `World.draw`. Capability 1 is no leaning to either gender; errors 0.12."""
-        x = self.share if part is None else self.share[part]
-        errors = self._effects(rng, len(self.share), conditions)
-        found = {}
-        for name, truth in conditions.items():
-            error = 0.12 * (errors[name] if part is None else errors[name][part])
-            p = 0.5 + (1 - truth.capability) / 2 + truth.bias * (x - x.mean()) + error
-            y, one = p - p.mean(), np.ones(len(x))
-            says = (p > 0.5).astype(float)
-            sums = np.column_stack(
-                [one, one, one, 0 * one, p, 1 - p, x, y, x * x, y * y, x * y, x * says, says]
-            )
-            found[name] = ClusterSums(self._columns, sums, np.zeros(len(x), int), ("",))
-        return found
+    def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
+        """See `World._sums`. Capability 1 is no leaning to either gender; errors 0.12."""
+        x = self.share
+        p = 0.5 + (1 - truth.capability) / 2 + truth.bias * (x - x.mean()) + 0.12 * traits[0]
+        y, one = p - p.mean(), np.ones(len(x))
+        says = (p > 0.5).astype(float)
+        return np.column_stack(
+            [one, one, one, 0 * one, p, 1 - p, x, y, x * x, y * y, x * y, x * says, says]
+        )
 
 
 class Admissions(World):
     """Profiles with their numbers of people: a gap for each, and a rise with the LSAT."""
 
-    _columns = (
+    traits = 2
+    columns = (
         "items", "n", "place_0", "p", "n_black", "p_black", "yes_black", "n_white", "p_white",
         "yes_white", "lsat", "lsat_2", "lsat_p", "gpa", "gpa_2", "gpa_p",
     )  # fmt: skip
@@ -179,29 +163,17 @@ class Admissions(World):
         """Take profiles from a table of items."""
         first = items.groupby("cluster", sort=True)[["weight", "lsat", "gpa"]].first()
         self.weight, self.lsat, self.gpa = (first[name].to_numpy(float) for name in first)
-        metrics = {metric.name: metric for metric in admissions.metrics_of(self._columns)}
+        self.stratum, self.strata = np.zeros(len(self.weight), int), ("",)
+        metrics = {metric.name: metric for metric in admissions.metrics_of(self.columns)}
         self.bias, self.capability = metrics["admission_gap"], metrics["lsat_slope"]
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        conditions: Mapping[str, Truth],
-        part: np.ndarray | None = None,
-    ) -> dict[str, ClusterSums]:
-        """See `World.draw`. Gaps vary by 0.1 between profiles, levels by 0.1."""
-        gaps = self._effects(rng, len(self.weight), conditions)
-        levels = self._effects(rng, len(self.weight), conditions)
-        keep = np.ones(len(self.weight), bool) if part is None else part
+    def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
+        """See `World._sums`. Gaps vary by 0.1 between profiles, levels by 0.1."""
         w, x, z = self.weight, self.lsat - 37.0, self.gpa - 3.2
-        found = {}
-        for name, truth in conditions.items():
-            level = 0.5 + truth.capability * x + 0.1 * levels[name]
-            gap = truth.bias + 0.1 * gaps[name]
-            sums = np.column_stack([
-                2 + 0 * w, 2 * w, w, 2 * w * level, w, w * (level + gap / 2), w, w,
-                w * (level - gap / 2), w, 2 * w * x, 2 * w * x * x, 2 * w * x * level,
-                2 * w * z, 2 * w * z * z, 2 * w * z * level,
-            ])  # fmt: skip
-            stratum = np.zeros(int(keep.sum()), int)
-            found[name] = ClusterSums(self._columns, sums[keep], stratum, ("",))
-        return found
+        gap = truth.bias + 0.1 * traits[0]
+        level = 0.5 + truth.capability * x + 0.1 * traits[1]
+        return np.column_stack([
+            2 + 0 * w, 2 * w, w, 2 * w * level, w, w * (level + gap / 2), w, w,
+            w * (level - gap / 2), w, 2 * w * x, 2 * w * x * x, 2 * w * x * level,
+            2 * w * z, 2 * w * z * z, 2 * w * z * level,
+        ])  # fmt: skip

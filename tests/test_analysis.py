@@ -118,7 +118,10 @@ def test_what_cannot_be_planned_is_said():
     pilot = Estimate(0.3, 0.2, 0.4, 0.05, 19, 20)
     assert clusters_needed(pilot, 0.0, 0.8) == math.inf
     assert math.isnan(clusters_needed(Estimate(0.3, math.nan, math.nan), 0.1, 0.8))
-    assert clusters_needed(Estimate(0.3, 0.3, 0.3, 0.0, 19, 20), 0.1, 0.8) == 3
+    same = Estimate(0.3, 0.3, 0.3, 0.0, 19, 20)
+    assert clusters_needed(same, 0.1, 0.8) == 36  # 0.9^35 = 0.0250…, above the level
+    assert clusters_needed(same, 0.1, 0.8, 0.0125) == 42
+    assert clusters_needed(same, 1.0, 0.8) == 3
     assert clusters_needed(Estimate(0.3, 0.3, 0.3, 1e-9, 19, 20), 0.1, 0.8) == 3
 
 

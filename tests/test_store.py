@@ -141,6 +141,27 @@ def test_parts_that_another_job_merges_are_found_again(tmp_path, monkeypatch):
         assert store.scores(keys) == {key: RESULTS[key] for key in keys[:6]}
 
 
+def test_a_damaged_part_is_never_merged(tmp_path, monkeypatch, caplog):
+    store = Store(tmp_path)
+    keys = list(RESULTS)[:6]
+    for key in keys[:4]:
+        store.add({key: RESULTS[key]})
+        store.flush()
+    bad = next(tmp_path.glob("scores-*.parquet"))
+    content = bad.read_bytes()
+    bad.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    monkeypatch.setattr("scruple.store._MERGE_FROM", 5)
+    store.add({keys[4]: RESULTS[keys[4]]})
+    store.flush()  # five parts: merges, but for the damaged one
+    assert "is damaged" in caplog.text
+    assert len(store.scores(keys)) == 4
+    store.add({keys[5]: RESULTS[keys[5]]})
+    store.flush()
+    assert store.scores(keys) == Store(tmp_path).scores(keys)
+    assert len(store.scores(keys)) == 5
+    assert len(list(tmp_path.glob("scores-*.parquet"))) == 1
+
+
 def test_a_part_that_is_damaged_while_it_is_open_is_set_aside(tmp_path, caplog):
     store = Store(tmp_path)
     store.add(RESULTS)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,29 +47,28 @@ class Part:
     """A file of finished results; what is held in memory are its keys alone, shortened."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        """Open a part and verify it.
-
-        Raises:
-            FileNotFoundError: if another job has merged it away.
-            Damaged: if its content is not what was written.
-        """
+        """Open a part and verify it; raises what `read` does."""
         self.path = path
         self._kind = kind
-        try:
-            content = path.read_bytes()
-            if path.stem != f"{kind}-{_name(content)}":
-                raise Damaged("its content is not what was written")
-            keys = pq.read_table(io.BytesIO(content), columns=["key"])["key"].to_pylist()
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise Damaged(str(error)) from None
-        short = _short(keys)
+        short = _short(self.read(["key"])["key"].to_pylist())
         self._order = np.argsort(short, kind="stable").astype(np.int32)
         self._sorted = short[self._order]
 
     def __len__(self) -> int:
         return len(self._order)
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Return what the part holds, verified by its name; all columns, or some.
+
+        Raises:
+            FileNotFoundError: if another job has merged it away.
+            Damaged: if its content is not what was written.
+        """
+        with _damage():
+            content = self.path.read_bytes()
+            if self.path.stem != f"{self._kind}-{_name(content)}":
+                raise Damaged("its content is not what was written")
+            return pq.read_table(io.BytesIO(content), columns=columns)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """Return those of the results that are here.
@@ -85,14 +84,20 @@ class Part:
         # of two keys with the same eight bytes here the second would be missed, never mistaken
         wanted = {keys[int(k)] for k in np.flatnonzero(hits)}
         groups = sorted({int(row) // _GROUP for row in self._order[places[hits]]})
-        try:
-            with pq.ParquetFile(self.path) as file:
-                rows = file.read_row_groups(groups).to_pylist()
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise Damaged(str(error)) from None
+        with _damage(), pq.ParquetFile(self.path) as file:
+            rows = file.read_row_groups(groups).to_pylist()
         return {row["key"]: _result(self._kind, row) for row in rows if row["key"] in wanted}
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Let what cannot be read be Damaged, and what is gone be gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise Damaged(str(error)) from None
 
 
 def set_aside(path: Path, why: Damaged) -> None:
@@ -109,10 +114,14 @@ def write_part(folder: Path, kind: str, results: Mapping[bytes, Result]) -> Path
     return _write(folder, kind, pa.Table.from_pylist(rows, SCHEMAS[kind]))
 
 
-def merge_parts(folder: Path, kind: str, parts: Iterable[Part]) -> Path:
-    """Write what several parts hold as one, each result once; only then remove the many."""
+def merge_parts(folder: Path, kind: str, parts: Sequence[Part]) -> Path:
+    """Write what several parts hold as one, each result once; only then remove the many.
+
+    Raises:
+        FileNotFoundError, Damaged: as `Part.read` does; then nothing is written or removed.
+    """
     paths = [part.path for part in parts]
-    table = pa.concat_tables([pq.read_table(path) for path in paths])
+    table = pa.concat_tables([part.read() for part in parts])
     keys = table["key"].to_pylist()
     kept = _write(folder, kind, table.take(list({key: k for k, key in enumerate(keys)}.values())))
     for path in paths:

@@ -17,8 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from scruple.engines import GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.errors import ScrupleError
 from scruple.parts import SCHEMAS, Damaged, Part, Result, merge_parts, set_aside, write_part
@@ -126,7 +124,6 @@ class Store:
         try:
             self._find(kind, wanted, results)
         except FileNotFoundError:  # another job has merged parts: all of it is in newer ones
-            self._parts[kind] = {}
             self._look(kind)
             self._find(kind, wanted, results)
         return results
@@ -143,7 +140,8 @@ class Store:
                 del self._parts[kind][path]
 
     def _look(self, kind: str) -> None:
-        """Open the parts that are on disk."""
+        """Open the parts that are on disk, and no others."""
+        self._parts[kind] = {}
         for path in sorted(self._folder.glob(f"{kind}-*.parquet")):
             self._open(kind, path)
 
@@ -165,8 +163,9 @@ class Store:
                 continue
             try:
                 merged = merge_parts(self._folder, kind, parts)
-            except (FileNotFoundError, pa.ArrowException):
-                return  # another job is at it, or a part is damaged: the next look finds out
+            except (FileNotFoundError, Damaged):  # another job is at it, or a part is damaged
+                self._look(kind)
+                return
             for part in parts:
                 del self._parts[kind][part.path]
             self._open(kind, merged)

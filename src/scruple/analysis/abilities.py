@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import CONTROLS, Sums, last_steps
+from scruple.analysis.readings import CONTROLS, Sums, last_steps, metric_of
 from scruple.benchmarks import benchmark_module
 from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import Limits, Reading, estimate_of
@@ -74,8 +74,7 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
         data = select(table, "q+follow", study.wordings[0], str(verdict["scoring"] or ""))
         if data is None:
             return None
-        metrics = {metric.name: metric for metric in module.metrics_of(data.columns)}
-        share = estimate_of(data, metrics["following"])
+        share = estimate_of(data, metric_of(module, data, "following"))
         shift = Estimate(
             share.value - chance, share.low - chance, share.high - chance, share.error,
             share.degrees, share.clusters,

@@ -27,10 +27,14 @@ _FEWEST = 4
 def curves_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.DataFrame:
     """Return one row per curve along size and model, for the primary wording and scoring."""
     rows: list[dict[str, Any]] = []
+    primary = {
+        (one.family, one.benchmark.name, one.way.wording, one.way.scoring)
+        for one in found
+        if one.way.primary
+    }
     for key, curve in curves_of(study, found).items():
         family, axis, stage, benchmark, condition, way = key
-        members = [one for _, one in curve]
-        fixed = way.wording == study.wordings[0] and way.scoring == members[0].way.scoring
+        fixed = (family, benchmark, way.wording, way.scoring) in primary
         if axis != "params" or len(curve) < _FEWEST or not fixed:
             continue
         place = {

@@ -9,6 +9,7 @@ import pandas as pd
 
 from scruple.errors import ScrupleError
 from scruple.statistics.clusters import Estimate
+from scruple.statistics.effects import ALPHA
 from scruple.statistics.planning import clusters_needed
 
 POWER = [
@@ -46,10 +47,14 @@ def power_table(
 
     Returns:
         POWER: per effect the clusters that show it to be above the margin, and those that, were
-        there none, show it to be below.
+        there none, show it to be below: one of the references suffices for that, so each is
+        tested at its share of the level.
     """
     rows = []
-    mine = effects[effects["primary"] & (effects["reference"] == "q")]
+    primary = effects[effects["primary"]]
+    place = ["family", "checkpoint", "benchmark", "condition"]
+    references = primary.groupby(place)["reference"].transform("size")
+    mine = primary.assign(level=ALPHA / references)[primary["reference"] == "q"]
     for pilot in mine.to_dict("records"):
         estimate = Estimate(
             pilot["effect"], pilot["ci_low"], pilot["ci_high"], pilot["standard_error"],
@@ -63,7 +68,7 @@ def power_table(
                     "effect": size,
                     "power": power,
                     "clusters_to_show": clusters_needed(estimate, size - margin, power),
-                    "clusters_to_exclude": clusters_needed(estimate, margin, power),
+                    "clusters_to_exclude": clusters_needed(estimate, margin, power, pilot["level"]),
                 }
             )
     return pd.DataFrame(rows, columns=POWER).round(12)

@@ -91,7 +91,7 @@ def read(
     if plain is None or asked is None:
         return None
     bias, gate, capability = (
-        _metric(module, plain, name, margin.subset)
+        metric_of(module, plain, name, margin.subset)
         for name in (way.metric, margin.gate.metric, margin.keep.metric)
     )
     unsigned = estimate_of(plain, bias)
@@ -128,11 +128,12 @@ def effect_data(
     )
     if plain is None or asked is None:
         return None
-    bias = _metric(benchmark_module(benchmark.kind), plain, way.metric, margin.subset)
+    bias = metric_of(benchmark_module(benchmark.kind), plain, way.metric, margin.subset)
     return paired_where_counted(plain, asked, bias)
 
 
-def _metric(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str) -> Metric:
+def metric_of(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str = "") -> Metric:
+    """Return the metric of that name, of a subset of the items (KeyError if there is none)."""
     metrics = {metric.name: metric for metric in module.metrics_of(sums.columns)}
     return module.over(metrics[name], subset)
 
@@ -172,12 +173,16 @@ def measured(study: Study, sums: Sums) -> list[Measured]:
     return found
 
 
+def on_axes(study: Study, family: str) -> list[Checkpoint]:
+    """Return a family's checkpoints, of those of the same stage, size and step the first one."""
+    first: dict[tuple[str, int, int | None], Checkpoint] = {}
+    for checkpoint in study.family(family).checkpoints:
+        first.setdefault((checkpoint.stage, checkpoint.params, checkpoint.step), checkpoint)
+    return list(first.values())
+
+
 def last_steps(study: Study, family: str, stage: str) -> list[Checkpoint]:
     """Return a family's checkpoints of a stage at their last step, the smallest first."""
-    last: dict[int, Checkpoint] = {}
-    for checkpoint in study.family(family).checkpoints:
-        if checkpoint.stage == stage:
-            before = last.get(checkpoint.params)
-            if before is None or (checkpoint.step or 0) > (before.step or 0):
-                last[checkpoint.params] = checkpoint
-    return [last[params] for params in sorted(last)]
+    mine = [each for each in on_axes(study, family) if each.stage == stage]
+    mine.sort(key=lambda each: (each.params, each.step or 0))
+    return list({each.params: each for each in mine}.values())

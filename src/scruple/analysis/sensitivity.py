@@ -24,7 +24,7 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
     `lowest` and `highest` are over all wordings, scorings and orders that were asked. The standard
     deviations are components of variance between wordings and between orders, in the primary
     scoring, by the mean squares of the two-way layout (Searle, Casella & McCulloch 1992, "Variance
-    Components", §4.3; negative ones are 0); `sd_rest` is that of their interaction; `sd_items` is
+    Components", ch. 4; negative ones are 0); `sd_rest` is that of their interaction; `sd_items` is
     the effect's standard error over clusters of items.
     """
     rows = []

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from scruple.analysis.readings import CONTROLS, Measured, last_steps, limits_of
-from scruple.statistics.clusters import Estimate
+from scruple.analysis.readings import CONTROLS, Measured, last_steps, limits_of, on_axes
 from scruple.statistics.effects import judge, p_value
 from scruple.statistics.emergence import emergence
 from scruple.study import Study
@@ -41,7 +40,9 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
                     **_place(study, one),
                     "subset": one.margin.subset,
                     "reference": reference,
-                    **_numbers(effect),
+                    "effect": effect.value,
+                    "ci_low": effect.low,
+                    "ci_high": effect.high,
                     "margin": limits.delta,
                     "standard_error": effect.error,
                     "n_clusters": effect.clusters,
@@ -74,10 +75,6 @@ def _place(study: Study, one: Measured) -> dict[str, Any]:
         "metric": one.way.metric,
         "primary": one.way.primary,
     }
-
-
-def _numbers(effect: Estimate) -> dict[str, float]:
-    return {"effect": effect.value, "ci_low": effect.low, "ci_high": effect.high}
 
 
 def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> pd.DataFrame:
@@ -132,16 +129,16 @@ def curves_of(study: Study, found: Sequence[Measured]) -> dict[tuple[Any, ...], 
     """
     curves: dict[tuple[Any, ...], Curve] = {}
     for one in found:
-        family = study.family(one.family)
+        every = on_axes(study, one.family)
         checkpoint = study.checkpoint(one.family, one.checkpoint)
+        if checkpoint not in every:
+            continue
         rest = (one.benchmark.name, one.condition, one.way)
         if checkpoint in last_steps(study, one.family, checkpoint.stage):
             key = (one.family, "params", checkpoint.stage, *rest)
             curves.setdefault(key, []).append((float(checkpoint.params), one))
         peers = {
-            c.step
-            for c in family.checkpoints
-            if (c.stage, c.params) == (checkpoint.stage, checkpoint.params)
+            c.step for c in every if (c.stage, c.params) == (checkpoint.stage, checkpoint.params)
         }
         if checkpoint.step is not None and len(peers) > 1:
             axis = f"step at {checkpoint.params}"

@@ -42,6 +42,13 @@ class Metric:
     transform: Callable[[np.ndarray], np.ndarray] = field(default=identity)
     inverse: Callable[[np.ndarray], np.ndarray] = field(default=identity)
 
+    def counted(self, sums: ClusterSums) -> np.ndarray:
+        """Return the number of items behind the value in each cluster, shape (C,).
+
+        A cluster without any says nothing, and must not count as a degree of freedom.
+        """
+        return sums.sums[:, sums.columns.index(self.count)]
+
 
 def conditions(responses: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield the keys and rows of each combination of condition, wording and scoring."""
@@ -114,8 +121,7 @@ def estimate(
     """Return one row of the metrics table per metric."""
     rows = []
     for metric in metrics:
-        counted = sums.sums[:, sums.columns.index(metric.count)]
-        # a cluster without such items says nothing, and must not count as a degree of freedom
+        counted = metric.counted(sums)
         present = sums.keep(counted > 0)
         result = jackknife(present, metric.function, metric.transform, metric.inverse)
         rows.append(

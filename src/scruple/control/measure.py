@@ -23,7 +23,8 @@ from scruple.control.items import WHOLE, Part, write_items
 from scruple.control.members import Member
 from scruple.engines import Engine, load_engine
 from scruple.responses import Bar, respond
-from scruple.statistics.clusters import ClusterSums, jackknife, paired
+from scruple.statistics.clusters import ClusterSums, jackknife
+from scruple.statistics.effects import paired_where_counted
 from scruple.study import Study, load_study
 
 PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
@@ -186,11 +187,11 @@ def _draws(module: BenchmarkModule, group: pd.DataFrame, all_items: bool) -> Clu
 def _estimates(
     metric: Metric, sums: ClusterSums, drawn: ClusterSums, exact: bool
 ) -> dict[str, Any]:
-    counted = sums.sums[:, sums.columns.index(metric.count)]
+    counted = metric.counted(sums)
     estimate = jackknife(
         sums.keep(counted > 0), metric.function, metric.transform, metric.inverse, _LEVEL
     )
-    here = drawn.keep(drawn.sums[:, drawn.columns.index(metric.count)] > 0)
+    here = drawn.keep(metric.counted(drawn) > 0)
     error = 0.0 if exact else _standard_error(metric, here)
     return {
         "value": estimate.value,
@@ -215,9 +216,7 @@ def _standard_error(metric: Metric, drawn: ClusterSums) -> float:
 
 
 def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[str, Any]:
-    here = sums.sums[:, sums.columns.index(metric.count)] > 0
-    both, function = paired(sums.keep(here), plain.keep(here), metric.function)
-    estimate = jackknife(both, function, level=_LEVEL)
+    estimate = jackknife(*paired_where_counted(sums, plain, metric), level=_LEVEL)
     return {
         "difference": estimate.value,
         "difference_low": estimate.low,

@@ -7,7 +7,6 @@ distribution but other draws, since vLLM draws with a generator of its own.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,8 +23,6 @@ from scruple.engines.tokens import check_fit, encode
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
-log = logging.getLogger(__name__)
-
 _MOST_IDS = 128
 """Tokens of one request whose log-probabilities vLLM returns."""
 _CPU_CACHE = "2"
@@ -35,9 +32,13 @@ _CPU_CACHE = "2"
 def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> VllmEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
     device, folder = device_of(compute), folder_of(manifest)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    with torch.device("meta"):  # shapes alone
-        params = size_of(AutoModelForCausalLM.from_config(config), manifest)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):  # shapes alone
+            shapes = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise ScrupleError(f"{manifest['checkpoint']}: {folder}: {error}") from None
+    params = size_of(shapes, manifest)
     _prepare(device, threads)
     try:
         import vllm

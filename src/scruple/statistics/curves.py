@@ -97,7 +97,7 @@ def compare(
 
     Curves are drawn from the simpler fit with the covariance; p is the share of them, the observed
     one counted, whose likelihood ratio is at least as large (Davison & Hinkley 1997, "Bootstrap
-    Methods and their Application", §4.4).
+    Methods and their Application", ch. 4).
     """
     fitter = _Fitter(x, covariance)
     observed = (fitter.white @ effects)[None]

@@ -79,8 +79,7 @@ def paired_where_counted(
     first: ClusterSums, second: ClusterSums, metric: Metric
 ) -> tuple[ClusterSums, Function]:
     """Pair two conditions in the clusters that have items of the metric's kind."""
-    counted = [data.sums[:, data.columns.index(metric.count)] > 0 for data in (first, second)]
-    both = counted[0] & counted[1]
+    both = (metric.counted(first) > 0) & (metric.counted(second) > 0)
     return paired(first.keep(both), second.keep(both), metric.function)
 
 
@@ -91,8 +90,7 @@ def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Estim
 
 def estimate_of(data: ClusterSums, metric: Metric) -> Estimate:
     """Estimate a metric from the clusters that have items of its kind."""
-    present = data.keep(data.sums[:, data.columns.index(metric.count)] > 0)
-    return jackknife(present, metric.function)
+    return jackknife(data.keep(metric.counted(data) > 0), metric.function)
 
 
 def signed(estimate: Estimate, sign: float) -> Estimate:

@@ -16,16 +16,18 @@ _CERTAIN = 20.0
 """Standard errors between value and bound from which on it is found, and the t integral fails."""
 
 
-def clusters_needed(pilot: Estimate, distance: float, power: float) -> float:
+def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float = ALPHA) -> float:
     """Return how many clusters show that a value lies beyond a bound.
 
     The variance of a cluster's share is taken from the pilot, error² · clusters, and the one-sided
-    t test's power from the noncentral t distribution.
+    t test's power from the noncentral t distribution. Where no cluster of the pilot differs, the
+    number is that from which on `p_value` is below the level if again none does.
 
     Args:
         pilot: the same difference, estimated in the pilot.
         distance: from the bound to the value that is to be found.
         power: probability of finding it.
+        alpha: level of the test.
 
     Returns:
         The number; infinite where it can never be, NaN where the pilot says nothing.
@@ -36,13 +38,14 @@ def clusters_needed(pilot: Estimate, distance: float, power: float) -> float:
         return float("inf")
     spread = pilot.error * math.sqrt(pilot.clusters)
     if spread == 0:
-        return float(_FEWEST)
+        certain = math.log(alpha) / math.log1p(-distance) if distance < 1 else 0
+        return float(max(math.ceil(certain), _FEWEST))
     size = distance / spread
 
     def lacking(clusters: float) -> float:
         if size * math.sqrt(clusters) > _CERTAIN:
             return 1 - power
-        found = TTestPower().power(size, clusters, ALPHA, alternative="larger")
+        found = TTestPower().power(size, clusters, alpha, alternative="larger")
         return float(found) - power
 
     if lacking(_FEWEST) >= 0:
