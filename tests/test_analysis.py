@@ -5,10 +5,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from conftest import ROOT
 from scipy import stats
 
+from scruple.analysis.abilities import abilities_table
+from scruple.analysis.curves import curves_table
 from scruple.analysis.planning import power_table
-from scruple.analysis.sensitivity import components
+from scruple.analysis.sensitivity import components, sensitivity_table
+from scruple.analysis.tables import effects_table, emergence_table
 from scruple.cli import main
 from scruple.statistics.clusters import (
     ClusterSums,
@@ -19,6 +24,7 @@ from scruple.statistics.clusters import (
 )
 from scruple.statistics.curves import DRAWS, MODELS, compare, fit
 from scruple.statistics.planning import clusters_needed
+from scruple.study import load_study
 
 X = np.array([7.0, 7.5, 8.0, 8.5, 9.0, 9.5])
 FLAT = np.full(6, 0.1)
@@ -145,6 +151,16 @@ def test_the_table_and_the_command_agree(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2
     assert printed[1].split(",")[-2] == str(table["clusters_to_show"][1])
+
+
+def test_a_study_without_effects_has_empty_tables():
+    study = load_study(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    empty = effects_table(study, [])
+    verdicts = emergence_table(study, [], "declared")
+    for table in (empty, verdicts, power_table(empty), curves_table(study, {}, []),
+                  sensitivity_table(study, {}, []), abilities_table(study, {}, verdicts)):  # fmt: skip
+        assert table.empty
+        assert len(table.columns) > 5
 
 
 @pytest.mark.parametrize(

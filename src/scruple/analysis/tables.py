@@ -51,13 +51,18 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
                     "reason": verdict.reason,
                 }
             )
-    table = pd.DataFrame(rows, columns=EFFECTS)
+    table = _table(rows, EFFECTS)
     table["p_adjusted"] = np.nan
     for _, group in table.groupby(["wording", "scoring", "metric"], dropna=False):
         tested = group["p_value"].dropna()
         if len(tested):
             table.loc[tested.index, "p_adjusted"] = multipletests(tested, method="holm")[1]
     return table.round(12)
+
+
+def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Return rows as a table whose `primary` marks rows, also where there are none."""
+    return pd.DataFrame(rows, columns=columns).astype({"primary": bool})
 
 
 def _place(study: Study, one: Measured) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> p
                 "reason": result.reason + (_ALONE if alone else ""),
             }
         )
-    return pd.DataFrame(rows, columns=EMERGENCE)
+    return _table(rows, EMERGENCE)
 
 
 Curve = list[tuple[float, Measured]]
