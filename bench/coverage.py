@@ -19,10 +19,12 @@ from common import items_of, machine, study_of, write
 import numpy as np
 from worlds import Admissions, Bbq, Truth, Winogender, World
 
-from scruple.statistics.effects import Limits, Reading, difference, estimate_of, superior
+from scruple.statistics.effects import Limits, Reading, difference, statistic, superior
 from scruple.statistics.emergence import emergence
 
 PLACES = (1e8, 1e9, 1e10, 1e11)
+STEPS = (1.5, 2, 3, 4, 6)
+"""Effects from the third size on, in margins: the power curve."""
 
 
 class Case:
@@ -46,11 +48,14 @@ class Case:
         sums = self.world.draw(rng, truths, part)
         bias, capability = self.world.bias, self.world.capability
         return Reading(
-            estimate_of(sums["q"], bias),
-            estimate_of(sums["q+if"], bias),
-            {name: difference(sums[name], sums["q+if"], bias) for name in ("q", "q+placebo")},
-            estimate_of(sums["q"], capability),
-            difference(sums["q+if"], sums["q"], capability),
+            statistic(sums["q"], bias).estimate(),
+            statistic(sums["q+if"], bias).estimate(),
+            {
+                name: difference(sums[name], sums["q+if"], bias).estimate()
+                for name in ("q", "q+placebo")
+            },
+            statistic(sums["q"], capability).estimate(),
+            difference(sums["q+if"], sums["q"], capability).estimate(),
         )
 
 
@@ -73,7 +78,8 @@ def cases(data: Path | None) -> dict[str, Case]:
 def rate(hits: Sequence[bool]) -> dict[str, float]:
     """Return a share with its Monte Carlo error."""
     share = float(np.mean(hits))
-    return {"share": share, "error": math.sqrt(max(share * (1 - share), 1e-9) / len(hits))}
+    error = math.sqrt(max(share * (1 - share), 1e-9) / len(hits))
+    return {"share": share, "error": error, "studies": len(hits)}
 
 
 def coverage(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
@@ -112,6 +118,9 @@ def verdicts(
             ("an end is wrong", wrong_from or wrong_to),
         ):
             said.setdefault(name, []).append(hit)
+        if large and found.above is not None and found.at_most is not None:
+            holds = found.above < large[0] <= found.at_most
+            said.setdefault("(L, U] holds it", []).append(holds)
     return {name: rate(hits) for name, hits in said.items()}
 
 
@@ -136,8 +145,10 @@ def cells(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, A
         "no effect": (none, none),
         "effects of just delta": ([delta] * 4, none),
         "collapse": ([0, 0, case.bias, case.bias], [0, 0, *[2 * case.limits.loss] * 2]),
-        "a step of 2 delta": ([0, 0, 2 * delta, 2 * delta], none),
-        "a step of 3 delta": ([0, 0, 3 * delta, 3 * delta], none),
+        **{
+            f"a step of {times:g} delta": ([0, 0, times * delta, times * delta], none)
+            for times in STEPS
+        },
     }
     return {
         "coverage": coverage(case, rng, n),
@@ -158,7 +169,11 @@ def main() -> None:
         begin = time.monotonic()
         result[name] = cells(case, np.random.default_rng([number, 1]), args.studies)
         for cell, found in result[name].items():
-            shown = {k: f"{v['share']:.3f} ± {v['error']:.3f}" for k, v in found.items()}
+            shown = {
+                k: f"{v['share']:.3f} ± {v['error']:.3f}"
+                + ("" if v["studies"] == args.studies else f" of {v['studies']:.0f}")
+                for k, v in found.items()
+            }
             print(f"{name:<20} {cell:<36}", shown)
         print(f"{name}: {time.monotonic() - begin:.0f} s")
     write(args.out, {"cells": result, "studies": args.studies, "machine": machine()})

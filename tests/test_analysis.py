@@ -135,6 +135,7 @@ def effects():
     row = {
         "family": "f", "checkpoint": "c", "benchmark": "bbq", "condition": "q+if",
         "metric": "bias_ambiguous", "margin": 0.05, "standard_error": 0.05, "n_clusters": 20,
+        "n_items": 100, "degrees": 19.0,
         "effect": 0.1, "ci_low": 0.0, "ci_high": 0.2, "primary": True, "reference": "q",
     }  # fmt: skip
     return pd.DataFrame([row, {**row, "reference": "q+placebo"}, {**row, "primary": False}])
@@ -150,7 +151,9 @@ def test_the_table_and_the_command_agree(tmp_path, capsys):
     assert main(["power", str(path), "--effect", "0.1"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2
-    assert printed[1].split(",")[-2] == str(table["clusters_to_show"][1])
+    shown = dict(zip(printed[0].split(","), printed[1].split(","), strict=True))
+    assert shown["clusters_to_show"] == str(table["clusters_to_show"][1])
+    assert float(shown["items_to_show"]) == 5 * float(shown["clusters_to_show"])
 
 
 def test_a_study_without_effects_has_empty_tables():

@@ -172,7 +172,7 @@ def test_each_file_that_changes_what_is_studied_names_its_study(project):
 
 
 def test_groups_of_tiny_checkpoints_have_names_of_their_own():
-    checkpoints = [{"name": f"d{k}", "params": 10, "hub": "a/b"} for k in (1, 2)]
+    checkpoints = [{"name": f"d{k}", "params": 10 * k, "hub": "a/b"} for k in (1, 2)]
     families = [{"name": name, "checkpoints": checkpoints} for name in ("f-2", "f.2", "f_2")]
     plan = Plan({
         "study": "s", "families": families, "conditions": ["q"],

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from scruple.benchmarks.tally import ratio, share_of_most_common
-from scruple.statistics.clusters import ClusterSums, jackknife
+from scruple.statistics.clusters import ClusterSums, degrees_of, jackknife, pooled_error
+from scruple.statistics.runs import Statistic, over_runs, paired
 
 COLUMNS = ["n", "k"]
 MEAN = ratio(COLUMNS, "k", "n")
@@ -68,3 +69,48 @@ def test_intervals_cover_with_few_unequal_clusters():
         got = jackknife(data, MEAN)
         hits += got.low <= 0.3 <= got.high
     assert 0.925 <= hits / 2000 <= 0.975
+
+
+def test_unequal_clusters_have_the_degrees_of_their_matrix():
+    size = np.array([8.0, 8, 8, 40, 40, 120])
+    w = size / size.sum()
+    rest = np.eye(6) - np.outer(np.ones(6), w)
+    matrix = np.diag((w / (1 - w)) ** 2) @ rest @ rest.T
+    assert degrees_of(size) == pytest.approx(np.trace(matrix) ** 2 / np.trace(matrix @ matrix))
+    assert degrees_of(np.full(25, 3.0)) == pytest.approx(24)
+    assert degrees_of(size) < 5
+
+
+def test_errors_of_parts_are_pooled():
+    error, degrees = pooled_error(np.array([3.0, 6.0]), np.array([10.0, 20.0]))
+    assert (error, degrees) == (3.0, pytest.approx(81 / (0.9 + 1.8)))
+    assert pooled_error(np.array([0.0, 4.0]), np.array([10.0, 20.0])) == (2.0, 20.0)
+    assert pooled_error(np.zeros(2), np.array([10.0, 20.0])) == (0.0, 30.0)
+
+
+def run(values):
+    totals = np.stack([np.ones(len(values)), values], axis=1)
+    data = ClusterSums(("n", "k"), totals, np.zeros(len(values), int), ("s",))
+    return Statistic(data, MEAN, np.ones(len(values)), len(values))
+
+
+@pytest.mark.parametrize(("items", "seeds", "both"), [(0.3, 0.1, 0.1), (0.02, 0.2, 0.02)])
+def test_intervals_over_training_runs_cover_the_recipe(items, seeds, both):
+    """Five runs and 40 clusters, crossed; intervals of single runs would miss the recipe's mean."""
+    rng = np.random.default_rng(6)
+    hits, alone, n = 0, 0, 1000
+    for _ in range(n):
+        shared = rng.normal(0, items, 40)
+        level = 0.3 + rng.normal(0, seeds, 5)
+        runs = [run(mean + shared + rng.normal(0, both, 40)) for mean in level]
+        whole, one = over_runs(runs), over_runs(runs[:1])
+        hits += whole.low <= 0.3 <= whole.high
+        alone += one.low <= 0.3 <= one.high
+    assert 0.93 <= hits / n <= 0.985
+    assert alone < hits
+    assert one == runs[0].estimate()
+
+
+def test_pairs_of_other_clusters_are_refused():
+    with pytest.raises(ValueError, match="not of the same clusters"):
+        paired(run(np.arange(4.0)), run(np.arange(5.0)))

@@ -188,7 +188,10 @@ class Plan:
     def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:
         """Return what a checkpoint's manifest depends on: its origin and its files' state."""
         entry = self.study.checkpoint(family, checkpoint)
-        return {**entry.model_dump(exclude={"stage", "step", "format"}), "files": state_of(entry)}
+        return {
+            **entry.model_dump(exclude={"stage", "step", "seed", "format"}),
+            "files": state_of(entry),
+        }
 
     def gpus(self) -> int:
         """Return how many GPUs a job of responses asks for: one, or none where none is seen."""

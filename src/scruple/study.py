@@ -44,12 +44,17 @@ Scoring = Literal["letter", "text"]
 
 
 class Checkpoint(Strict):
-    """One set of weights: where it comes from and where it stands on the study's axes."""
+    """One set of weights: where it comes from and where it stands on the study's axes.
+
+    Checkpoints of the same size, stage and step are training runs of one recipe, told apart by
+    their `seed`.
+    """
 
     name: Name
     params: Annotated[int, Field(gt=0)]
     stage: Name = "base"
     step: Annotated[int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
     format: Format | None = None
     hub: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
     revision: str | None = None
@@ -89,6 +94,15 @@ class Family(Strict):
     @model_validator(mode="after")
     def _distinct(self) -> Family:
         _refuse_duplicates("checkpoints", (checkpoint.name for checkpoint in self.checkpoints))
+        runs: dict[tuple[Any, ...], str] = {}
+        for one in self.checkpoints:
+            other = runs.setdefault((one.params, one.stage, one.step, one.seed), one.name)
+            if other != one.name:
+                raise ValueError(
+                    f"checkpoints `{other}` and `{one.name}` of family `{self.name}` have the same "
+                    "`params`, `stage` and `step`: give each its own `seed` if they are training "
+                    "runs of one recipe, else put one of them into another family"
+                )
         return self
 
 

@@ -7,16 +7,19 @@ harm is. `q+follow` measures the first alone: an instruction with a known right 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import CONTROLS, Sums, last_steps, metric_of
+from scruple.analysis.axes import Place, axes_of
+from scruple.analysis.readings import CONTROLS, Sums, metric_of
 from scruple.benchmarks import benchmark_module
 from scruple.statistics.clusters import Estimate
-from scruple.statistics.effects import Limits, Reading, estimate_of
+from scruple.statistics.effects import Limits, Reading, statistic
 from scruple.statistics.emergence import Emergence, emergence
+from scruple.statistics.runs import over_runs
 from scruple.study import Study
 from scruple.sums import select
 
@@ -68,26 +71,29 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
     benchmark = study.benchmark(verdict["benchmark"])
     module = benchmark_module(benchmark.kind)
     chance = 1 / len(module.ANSWERS)
-    places, readings = [], []
-    for checkpoint in last_steps(study, verdict["family"], verdict["stage"]):
-        table = sums[verdict["family"], checkpoint.name, benchmark.name]
-        data = select(table, "q+follow", study.wordings[0], str(verdict["scoring"] or ""))
-        if data is None:
-            return None
-        share = estimate_of(data, metric_of(module, data, "following"))
-        shift = Estimate(
-            share.value - chance, share.low - chance, share.high - chance, share.error,
-            share.degrees, share.clusters,
-        )  # fmt: skip
-        places.append(float(checkpoint.params))
-        readings.append(Reading(_SURE, _SURE, {"chance": shift}, _SURE, _NO_CHANGE))
-    return emergence(places, readings, Limits((1 - chance) / 2, 0.0, 1.0))
+    axes = axes_of(study.family(verdict["family"]))
+    axis = next(a for a in axes if (a.name, a.stage) == (verdict["axis"], verdict["stage"]))
+    readings = []
+    for names in axis.places.values():
+        runs = []
+        for name in names:
+            table = sums[verdict["family"], name, benchmark.name]
+            data = select(table, "q+follow", study.wordings[0], str(verdict["scoring"] or ""))
+            if data is None:
+                return None
+            runs.append(statistic(data, metric_of(module, data, "following")))
+        share = over_runs(runs)
+        above = replace(
+            share, value=share.value - chance, low=share.low - chance, high=share.high - chance
+        )
+        readings.append(Reading(_SURE, _SURE, {"chance": above}, _SURE, _NO_CHANGE))
+    return emergence(list(axis.places), readings, Limits((1 - chance) / 2, 0.0, 1.0))
 
 
-def _order(follows: Emergence, above: float | None, at_most: float | None) -> str:
+def _order(follows: Emergence, above: Place | None, at_most: Place | None) -> str:
     """Say which comes first, from two intervals of emergence."""
     bounds = (above, at_most, follows.above, follows.at_most)
-    low, high, follows_low, follows_high = (np.nan if v is None else v for v in bounds)
+    low, high, follows_low, follows_high = (np.nan if v is None else float(v) for v in bounds)
     if high <= follows_low:  # what is not known is NaN, and no comparison with it holds
         return "correction comes first"
     if follows_high <= low:

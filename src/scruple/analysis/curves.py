@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import Measured, Sums, effect_data
-from scruple.analysis.tables import curves_of
-from scruple.statistics.clusters import jackknife_covariance, leave_out
+from scruple.analysis.readings import Measured, Sums, effect_of
+from scruple.analysis.tables import Curve, curves_of
+from scruple.statistics.clusters import jackknife_covariance
 from scruple.statistics.curves import compare, fit
+from scruple.statistics.runs import between, mean_of
 from scruple.study import Study
 
 CURVES = [
@@ -32,28 +33,29 @@ def curves_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.Data
         for one in found
         if one.way.primary
     }
-    for key, curve in curves_of(study, found).items():
-        family, axis, stage, benchmark, condition, way = key
-        fixed = (family, benchmark, way.wording, way.scoring) in primary
-        if axis != "params" or len(curve) < _FEWEST or not fixed:
+    for curve in curves_of(study, found):
+        first = next(iter(curve.points.values()))
+        fixed = (first.family, first.benchmark.name, first.way.wording, first.way.scoring)
+        if curve.axis.name != "params" or len(curve.points) < _FEWEST or fixed not in primary:
             continue
         place = {
-            "family": family,
-            "axis": axis,
-            "stage": stage,
-            "benchmark": benchmark,
-            "condition": condition,
-            "metric": way.metric,
-            "primary": way.primary,
+            "family": first.family,
+            "axis": curve.axis.name,
+            "stage": curve.axis.stage,
+            "benchmark": first.benchmark.name,
+            "condition": first.condition,
+            "metric": first.way.metric,
+            "primary": first.way.primary,
         }
         rows += [{**place, **row} for row in _fits(study.seed, sums, curve)]
     return pd.DataFrame(rows, columns=CURVES).round(12)
 
 
-def _fits(seed: int, sums: Sums, curve: Sequence[tuple[float, Measured]]) -> list[dict[str, Any]]:
-    effects = np.array([one.reading.effects["q"].value for _, one in curve])
-    covariance = _covariance(sums, [one for _, one in curve])
-    x = np.log10([place for place, _ in curve])
+def _fits(seed: int, sums: Sums, curve: Curve) -> list[dict[str, Any]]:
+    points = curve.points.values()
+    effects = np.array([one.reading.effects["q"].value for one in points])
+    covariance = _covariance(sums, list(points))
+    x = np.log10([float(place) for place in curve.points])
     try:
         if covariance is None or not np.isfinite(effects).all():
             raise np.linalg.LinAlgError
@@ -89,16 +91,25 @@ def _told(name: str, simpler: str | None, p: float) -> str:
 
 
 def _covariance(sums: Sums, members: Sequence[Measured]) -> np.ndarray | None:
-    """Return the covariance of the members' effects against `q`, which share their clusters."""
-    columns, strata = [], []
+    """Return the covariance of the members' effects against `q`, which share their clusters.
+
+    What training runs of a recipe differ by is independent between sizes, and stands on the
+    diagonal.
+    """
+    columns, strata, alone = [], [], []
     for one in members:
-        table = sums[one.family, one.checkpoint, one.benchmark.name]
-        pair = effect_data(table, one.benchmark, one.margin, one.condition, one.way)
-        if pair is None:
+        tables = [sums[one.family, name, one.benchmark.name] for name in one.checkpoints]
+        runs = [
+            effect
+            for table in tables
+            if (effect := effect_of(table, one.benchmark, one.margin, one.condition, one.way))
+        ]
+        if len(runs) < len(tables):
             return None
-        data, function = pair
-        columns.append(one.sign * leave_out(data, function))
-        strata.append(data.stratum)
+        mean = mean_of(runs)
+        columns.append(one.sign * mean.left_out())
+        strata.append(mean.data.stratum)
+        alone.append(between(runs))
     if any(not np.array_equal(stratum, strata[0]) for stratum in strata):
         return None
-    return jackknife_covariance(np.column_stack(columns), strata[0])
+    return jackknife_covariance(np.column_stack(columns), strata[0]) + np.diag(alone)

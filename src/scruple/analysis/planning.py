@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from scruple.errors import ScrupleError
@@ -14,8 +15,11 @@ from scruple.statistics.planning import clusters_needed
 
 POWER = [
     "family", "checkpoint", "benchmark", "condition", "metric", "margin", "standard_error",
-    "n_clusters", "effect", "power", "clusters_to_show", "clusters_to_exclude",
+    "n_clusters", "n_items", "degrees", "effect", "power", "clusters_to_show", "items_to_show",
+    "clusters_to_exclude", "items_to_exclude",
 ]  # fmt: skip
+_PILOT = POWER[:10]
+"""What is taken from the table of effects as it is."""
 TIMES = (1.5, 2.0, 3.0)
 """Effects to plan for, in margins, where none is given."""
 
@@ -26,7 +30,7 @@ def read_effects(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise ScrupleError(f"{path}: cannot be read as a table ({error}).") from None
-    missing = sorted({"primary", "reference", *POWER[:8]} - set(table.columns))
+    missing = sorted({"primary", "reference", *_PILOT} - set(table.columns))
     if missing:
         raise ScrupleError(
             f"{path}: is no table of effects, since it lacks {', '.join(missing)}; give a study's "
@@ -48,7 +52,7 @@ def power_table(
     Returns:
         POWER: per effect the clusters that show it to be above the margin, and those that, were
         there none, show it to be below: one of the references suffices for that, so each is
-        tested at its share of the level.
+        tested at its share of the level. Items are as many per cluster as in the pilot.
     """
     rows = []
     primary = effects[effects["primary"]]
@@ -58,17 +62,22 @@ def power_table(
     for pilot in mine.to_dict("records"):
         estimate = Estimate(
             pilot["effect"], pilot["ci_low"], pilot["ci_high"], pilot["standard_error"],
-            clusters=int(pilot["n_clusters"]),
+            float(pilot["degrees"]), int(pilot["n_clusters"]), int(pilot["n_items"]),
         )  # fmt: skip
         margin = pilot["margin"]
+        each = estimate.items / max(estimate.clusters, 1)
         for size in sizes or [times * margin for times in TIMES]:
+            show = clusters_needed(estimate, size - margin, power)
+            exclude = clusters_needed(estimate, margin, power, pilot["level"])
             rows.append(
                 {
-                    **{name: pilot[name] for name in POWER[:8]},
+                    **{name: pilot[name] for name in _PILOT},
                     "effect": size,
                     "power": power,
-                    "clusters_to_show": clusters_needed(estimate, size - margin, power),
-                    "clusters_to_exclude": clusters_needed(estimate, margin, power, pilot["level"]),
+                    "clusters_to_show": show,
+                    "items_to_show": np.ceil(show * each),
+                    "clusters_to_exclude": exclude,
+                    "items_to_exclude": np.ceil(exclude * each),
                 }
             )
     return pd.DataFrame(rows, columns=POWER).round(12)

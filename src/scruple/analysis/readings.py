@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from scruple.analysis.axes import recipes_of
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
 from scruple.benchmarks.tally import Metric
 from scruple.margins import Margin
 from scruple.measures import MEASURES
 from scruple.prompts import Condition, conditions_of, load_prompts
-from scruple.statistics.clusters import ClusterSums, Function
-from scruple.statistics.effects import (
-    Limits,
-    Reading,
-    difference,
-    estimate_of,
-    paired_where_counted,
-    signed,
-)
-from scruple.study import Benchmark, Checkpoint, Study
+from scruple.statistics.clusters import ClusterSums, Estimate
+from scruple.statistics.effects import Limits, Reading, difference, signed, statistic
+from scruple.statistics.runs import Statistic, over_runs
+from scruple.study import Benchmark, Study
 from scruple.sums import select
 
 Sums = Mapping[tuple[str, str, str], pd.DataFrame]
@@ -70,12 +66,13 @@ def limits_of(margin: Margin) -> Limits:
 
 
 def read(
-    table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: Condition, way: Way
-) -> tuple[float, Reading] | None:
-    """Measure a condition at one checkpoint; None if it was not asked.
+    tables: Sequence[pd.DataFrame], benchmark: Benchmark, margin: Margin, condition: Condition,
+    way: Way,
+) -> tuple[float, Reading] | None:  # fmt: skip
+    """Measure a condition at one place of an axis; None if it was not asked.
 
     Args:
-        table: the checkpoint's sums.
+        tables: the sums of the checkpoint, or of every training run of a recipe.
         benchmark: the benchmark.
         margin: which metrics of bias and capability count.
         condition: the condition.
@@ -85,35 +82,52 @@ def read(
         The sign that makes a bias positive, and the reading.
     """
     module = benchmark_module(benchmark.kind)
-    names = dict.fromkeys(("q", *controls(condition), condition.name))
-    found = {name: select(table, name, way.wording, way.scoring) for name in names}
-    plain, asked = found["q"], found[condition.name]
-    if plain is None or asked is None:
+    found = {
+        name: [select(table, name, way.wording, way.scoring) for table in tables]
+        for name in dict.fromkeys(("q", *controls(condition), condition.name))
+    }
+    there = {
+        name: [each for each in runs if each is not None]
+        for name, runs in found.items()
+        if all(each is not None for each in runs)
+    }
+    if "q" not in there or condition.name not in there:
         return None
+    plain, asked = there["q"], there[condition.name]
     bias, gate, capability = (
-        metric_of(module, plain, name, margin.subset)
+        metric_of(module, plain[0], name, margin.subset)
         for name in (way.metric, margin.gate.metric, margin.keep.metric)
     )
-    unsigned = estimate_of(plain, bias)
+
+    def alone(runs: Sequence[ClusterSums], metric: Metric) -> Estimate:
+        return over_runs([statistic(run, metric) for run in runs])
+
+    def change(
+        first: Sequence[ClusterSums], second: Sequence[ClusterSums], metric: Metric
+    ) -> Estimate:
+        pairs = zip(first, second, strict=True)
+        return over_runs([difference(one, other, metric) for one, other in pairs])
+
+    unsigned = alone(plain, bias)
     sign = MEASURES[benchmark.kind].sign or (1.0 if not unsigned.value < 0 else -1.0)
     return sign, Reading(
         plain=signed(unsigned, sign),
-        bias=signed(estimate_of(asked, bias), sign),
+        bias=signed(alone(asked, bias), sign),
         effects={
-            name: signed(difference(reference, asked, bias), sign)
+            name: signed(change(there[name], asked, bias), sign)
             for name in controls(condition)
-            if (reference := found[name]) is not None
+            if name in there
         },
-        gate=estimate_of(plain, gate),
-        change=difference(asked, plain, capability),
+        gate=alone(plain, gate),
+        change=change(asked, plain, capability),
     )
 
 
-def effect_data(
+def effect_of(
     table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: str, way: Way,
     order: int | None = None,
-) -> tuple[ClusterSums, Function] | None:  # fmt: skip
-    """Return data and statistic of a condition's effect against `q`; None if it was not asked.
+) -> Statistic | None:  # fmt: skip
+    """Return a condition's effect against `q`, not signed; None if it was not asked.
 
     Args:
         table: the checkpoint's sums.
@@ -129,7 +143,7 @@ def effect_data(
     if plain is None or asked is None:
         return None
     bias = metric_of(benchmark_module(benchmark.kind), plain, way.metric, margin.subset)
-    return paired_where_counted(plain, asked, bias)
+    return difference(plain, asked, bias)
 
 
 def metric_of(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str = "") -> Metric:
@@ -140,10 +154,21 @@ def metric_of(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str
 
 @dataclass(frozen=True)
 class Measured:
-    """A reading with its place in the study."""
+    """A reading with its place in the study.
+
+    Attributes:
+        family: name of the family.
+        checkpoints: names of the checkpoints read: one, or every training run of a recipe.
+        benchmark: the benchmark.
+        margin: what counts on it.
+        condition: name of the condition.
+        way: the way of measuring.
+        reading: what was measured.
+        sign: what makes a bias positive.
+    """
 
     family: str
-    checkpoint: str
+    checkpoints: tuple[str, ...]
     benchmark: Benchmark
     margin: Margin
     condition: str
@@ -153,36 +178,27 @@ class Measured:
 
 
 def measured(study: Study, sums: Sums) -> list[Measured]:
-    """Measure every condition that asks for less bias, at every checkpoint, in every way."""
+    """Measure every condition that asks for less bias, at every checkpoint, in every way.
+
+    Training runs of one recipe are measured each, and then together.
+    """
     found = []
-    for (family, checkpoint, name), table in sums.items():
-        benchmark = study.benchmark(name)
-        margin = study.margins.get(benchmark.kind)
-        if margin is None:
-            continue
-        asked = conditions_of(study, load_prompts(study, benchmark.kind))
-        for way in ways(study, family, benchmark, margin):
-            for condition in asked:
-                if condition.name in _NOT_JUDGED:
-                    continue
-                result = read(table, benchmark, margin, condition, way)
-                if result is not None:
-                    sign, reading = result
-                    place = (family, checkpoint, benchmark, margin, condition.name, way)
-                    found.append(Measured(*place, reading, sign))
+    for family in study.families:
+        recipes = [names for names in recipes_of(family).values() if len(names) > 1]
+        alone = [(checkpoint.name,) for checkpoint in family.checkpoints]
+        for checkpoints, benchmark in itertools.product([*alone, *recipes], study.benchmarks):
+            places = [(family.name, name, benchmark.name) for name in checkpoints]
+            margin = study.margins.get(benchmark.kind)
+            if margin is None or not all(place in sums for place in places):
+                continue
+            tables = [sums[place] for place in places]
+            asked = conditions_of(study, load_prompts(study, benchmark.kind))
+            judged = [condition for condition in asked if condition.name not in _NOT_JUDGED]
+            for way in ways(study, family.name, benchmark, margin):
+                for condition in judged:
+                    result = read(tables, benchmark, margin, condition, way)
+                    if result is not None:
+                        sign, reading = result
+                        here = (family.name, checkpoints, benchmark, margin, condition.name, way)
+                        found.append(Measured(*here, reading, sign))
     return found
-
-
-def on_axes(study: Study, family: str) -> list[Checkpoint]:
-    """Return a family's checkpoints, of those of the same stage, size and step the first one."""
-    first: dict[tuple[str, int, int | None], Checkpoint] = {}
-    for checkpoint in study.family(family).checkpoints:
-        first.setdefault((checkpoint.stage, checkpoint.params, checkpoint.step), checkpoint)
-    return list(first.values())
-
-
-def last_steps(study: Study, family: str, stage: str) -> list[Checkpoint]:
-    """Return a family's checkpoints of a stage at their last step, the smallest first."""
-    mine = [each for each in on_axes(study, family) if each.stage == stage]
-    mine.sort(key=lambda each: (each.params, each.step or 0))
-    return list({each.params: each for each in mine}.values())

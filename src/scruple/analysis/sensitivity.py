@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import Measured, Sums, effect_data
+from scruple.analysis.readings import Measured, Sums, effect_of
 from scruple.study import Study
 
 SENSITIVITY = [
@@ -29,9 +29,10 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
     """
     rows = []
     for one in found:
-        if not one.way.primary:
+        if not one.way.primary or len(one.checkpoints) > 1:
             continue
-        table = sums[one.family, one.checkpoint, one.benchmark.name]
+        checkpoint = one.checkpoints[0]
+        table = sums[one.family, checkpoint, one.benchmark.name]
         orders = sorted({int(order) for order in table["order"]})
         scorings = list(dict.fromkeys(table["scoring"]))
         cells = {
@@ -46,7 +47,7 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
         rows.append(
             {
                 "family": one.family,
-                "checkpoint": one.checkpoint,
+                "checkpoint": checkpoint,
                 "benchmark": one.benchmark.name,
                 "condition": one.condition,
                 "metric": one.way.metric,
@@ -63,11 +64,8 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
 
 def _effect(table: pd.DataFrame, one: Measured, wording: str, scoring: str, order: int) -> float:
     way = replace(one.way, wording=wording, scoring=scoring)
-    pair = effect_data(table, one.benchmark, one.margin, one.condition, way, order)
-    if pair is None:
-        return float("nan")
-    data, function = pair
-    return one.sign * float(function(data.by_stratum()))
+    effect = effect_of(table, one.benchmark, one.margin, one.condition, way, order)
+    return float("nan") if effect is None else one.sign * effect.value()
 
 
 def components(cells: np.ndarray) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from scruple.analysis.readings import CONTROLS, Measured, last_steps, limits_of, on_axes
+from scruple.analysis.axes import Axis, Place, axes_of
+from scruple.analysis.readings import CONTROLS, Measured, limits_of
 from scruple.statistics.effects import judge, p_value
 from scruple.statistics.emergence import emergence
 from scruple.study import Study
@@ -17,12 +20,13 @@ from scruple.study import Study
 EFFECTS = [
     "family", "checkpoint", "params", "stage", "step", "benchmark", "subset", "condition",
     "wording", "scoring", "metric", "reference", "effect", "ci_low", "ci_high",
-    "standard_error", "n_clusters", "margin", "p_value", "p_adjusted", "status", "primary",
-    "reason",
+    "standard_error", "degrees", "n_items", "n_clusters", "margin", "p_value", "p_adjusted",
+    "status", "primary", "reason",
 ]  # fmt: skip
 EMERGENCE = [
     "family", "axis", "stage", "benchmark", "condition", "wording", "scoring", "metric", "margin",
-    "reference", "verdict", "above", "at_most", "primary", "declared", "reason",
+    "reference", "runs", "verdict", "above", "at_most", "primary", "verdicts", "declared",
+    "reason",
 ]  # fmt: skip
 
 _ALONE = "; its control was not asked, so any other instruction might do the same"
@@ -32,6 +36,8 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
     """Return one row per checkpoint × benchmark × condition × way × reference."""
     rows = []
     for one in found:
+        if len(one.checkpoints) > 1:
+            continue
         limits = limits_of(one.margin)
         verdict = judge(one.reading, limits)
         for reference, effect in one.reading.effects.items():
@@ -45,6 +51,8 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
                     "ci_high": effect.high,
                     "margin": limits.delta,
                     "standard_error": effect.error,
+                    "degrees": effect.degrees,
+                    "n_items": effect.items,
                     "n_clusters": effect.clusters,
                     "p_value": p_value(effect, limits.delta),
                     "status": verdict.status,
@@ -66,10 +74,10 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def _place(study: Study, one: Measured) -> dict[str, Any]:
-    checkpoint = study.checkpoint(one.family, one.checkpoint)
+    checkpoint = study.checkpoint(one.family, one.checkpoints[0])
     return {
         "family": one.family,
-        "checkpoint": one.checkpoint,
+        "checkpoint": checkpoint.name,
         "params": checkpoint.params,
         "stage": checkpoint.stage,
         "step": checkpoint.step,
@@ -85,72 +93,70 @@ def _place(study: Study, one: Measured) -> dict[str, Any]:
 def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> pd.DataFrame:
     """Return one row per family × axis × benchmark × condition × way: where a correction emerges.
 
+    `runs` is how many training runs of each recipe the verdict speaks of, at the least; of one, it
+    holds for these checkpoints. `verdicts` is how many primary ones there are, or other ones.
+
     Args:
         study: the study.
         found: every reading.
         declared: when the margins were set, in a sentence.
     """
     rows = []
-    for key, curve in curves_of(study, found).items():
-        family, axis, stage, _, condition, way = key
-        first = curve[0][1]
+    for curve in curves_of(study, found):
+        measured = list(curve.points.values())
+        first = measured[0]
         references = list(first.reading.effects)
-        alone = len(references) == 1 and condition not in CONTROLS
+        alone = len(references) == 1 and first.condition not in CONTROLS
         result = emergence(
-            [place for place, _ in curve],
-            [one.reading for _, one in curve],
-            limits_of(first.margin),
+            list(curve.points), [one.reading for one in measured], limits_of(first.margin)
         )
         rows.append(
             {
-                "family": family,
-                "axis": axis,
-                "stage": stage,
+                "family": first.family,
+                "axis": curve.axis.name,
+                "stage": curve.axis.stage,
                 "benchmark": first.benchmark.name,
-                "condition": condition,
-                "wording": way.wording,
-                "scoring": way.scoring,
-                "metric": way.metric,
+                "condition": first.condition,
+                "wording": first.way.wording,
+                "scoring": first.way.scoring,
+                "metric": first.way.metric,
+                "runs": min(len(one.checkpoints) for one in measured),
                 "margin": first.margin.delta,
                 "reference": " and ".join(references),
                 "verdict": result.verdict,
                 "above": result.above,
                 "at_most": result.at_most,
-                "primary": way.primary,
+                "primary": first.way.primary,
                 "declared": declared,
                 "reason": result.reason + (_ALONE if alone else ""),
             }
         )
-    return _table(rows, EMERGENCE)
+    table = _table(rows, EMERGENCE)
+    table["verdicts"] = table.groupby("primary")["primary"].transform("size")
+    return table
 
 
-Curve = list[tuple[float, Measured]]
+@dataclass(frozen=True)
+class Curve:
+    """What was measured of a condition along an axis, in one way; at least two places."""
+
+    axis: Axis
+    points: Mapping[Place, Measured]
 
 
-def curves_of(study: Study, found: Sequence[Measured]) -> dict[tuple[Any, ...], Curve]:
-    """Return the checkpoints of each curve by their place on its axis, ascending.
-
-    Along `params`: those of a stage at their last step. Along `step`: those of a size and stage.
-    """
-    curves: dict[tuple[Any, ...], Curve] = {}
-    for one in found:
-        every = on_axes(study, one.family)
-        checkpoint = study.checkpoint(one.family, one.checkpoint)
-        if checkpoint not in every:
-            continue
-        rest = (one.benchmark.name, one.condition, one.way)
-        if checkpoint in last_steps(study, one.family, checkpoint.stage):
-            key = (one.family, "params", checkpoint.stage, *rest)
-            curves.setdefault(key, []).append((float(checkpoint.params), one))
-        peers = {
-            c.step for c in every if (c.stage, c.params) == (checkpoint.stage, checkpoint.params)
-        }
-        if checkpoint.step is not None and len(peers) > 1:
-            axis = f"step at {checkpoint.params}"
-            key = (one.family, axis, checkpoint.stage, *rest)
-            curves.setdefault(key, []).append((float(checkpoint.step), one))
-    return {
-        key: sorted(curve, key=lambda pair: pair[0])
-        for key, curve in curves.items()
-        if len(curve) > 1
-    }
+def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
+    """Return every curve of a study: each axis of a family × benchmark × condition × way."""
+    curves = []
+    for family in study.families:
+        asked: dict[tuple[Any, ...], dict[tuple[str, ...], Measured]] = {}
+        for one in found:
+            if one.family == family.name:
+                key = (one.benchmark.name, one.condition, one.way)
+                asked.setdefault(key, {})[one.checkpoints] = one
+        for axis, measured in itertools.product(axes_of(family), asked.values()):
+            points = {
+                place: measured[names] for place, names in axis.places.items() if names in measured
+            }
+            if len(points) > 1:
+                curves.append(Curve(axis, points))
+    return curves

@@ -29,7 +29,8 @@ class Metric:
     Attributes:
         name: as in the metrics table.
         function: from sums of shape (..., S, K) to (...).
-        count: the column whose sum is the number of items behind the value.
+        count: the column whose sum is the number of items behind the value: `items`, or
+            `items_<part>`, beside which `n_<part>` sums their weights.
         bounds: the values that the metric can take; its interval is cut there.
         transform: the scale on which its interval is made.
         inverse: the way back.
@@ -48,6 +49,10 @@ class Metric:
         A cluster without any says nothing, and must not count as a degree of freedom.
         """
         return sums.sums[:, sums.columns.index(self.count)]
+
+    def weighed(self, sums: ClusterSums) -> np.ndarray:
+        """Return the weight of these items in each cluster, shape (C,)."""
+        return sums.sums[:, sums.columns.index("n" + self.count.removeprefix("items"))]
 
 
 def conditions(responses: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -123,7 +128,9 @@ def estimate(
     for metric in metrics:
         counted = metric.counted(sums)
         present = sums.keep(counted > 0)
-        result = jackknife(present, metric.function, metric.transform, metric.inverse)
+        result = jackknife(
+            present, metric.function, metric.weighed(present), metric.transform, metric.inverse
+        )
         rows.append(
             {
                 **keys,

@@ -172,11 +172,11 @@ def _moments(
 ) -> dict[str, np.ndarray]:
     """Return first and second moments of share and p(female), one value per item.
 
-    p(female) is averaged over an item's samples before it is squared, and centred, which changes
-    neither correlation nor slope and keeps the sums exact.
+    p(female) is averaged over an item's samples before it is squared, and taken from a half, which
+    changes neither correlation nor slope.
     """
     mean = pd.Series(p_female, index=items.index).groupby(items).transform("mean").to_numpy()
-    y = mean - mean.mean()
+    y = mean - 0.5
     return {
         "x": weight * x,
         "y": weight * y,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
@@ -24,7 +23,7 @@ from scruple.control.members import Member
 from scruple.engines import Engine, load_engine
 from scruple.responses import Bar, respond
 from scruple.statistics.clusters import ClusterSums, jackknife
-from scruple.statistics.effects import paired_where_counted
+from scruple.statistics.effects import difference
 from scruple.study import Study, load_study
 
 PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
@@ -188,8 +187,9 @@ def _estimates(
     metric: Metric, sums: ClusterSums, drawn: ClusterSums, exact: bool
 ) -> dict[str, Any]:
     counted = metric.counted(sums)
+    present = sums.keep(counted > 0)
     estimate = jackknife(
-        sums.keep(counted > 0), metric.function, metric.transform, metric.inverse, _LEVEL
+        present, metric.function, metric.weighed(present), metric.transform, metric.inverse, _LEVEL
     )
     here = drawn.keep(metric.counted(drawn) > 0)
     error = 0.0 if exact else _standard_error(metric, here)
@@ -209,14 +209,12 @@ def _standard_error(metric: Metric, drawn: ClusterSums) -> float:
     The jackknife takes a draw's weight out with it, where its stratum keeps its weight: so it
     falls short by (n − 1)/n, with n draws a stratum.
     """
-    spread = jackknife(drawn, metric.function)
-    degrees = len(drawn.sums) - len(drawn.strata)
     n = len(drawn.sums) / len(drawn.strata)
-    return float((spread.high - spread.low) / 2 / stats.t.ppf(0.975, degrees) * n / (n - 1))
+    return jackknife(drawn, metric.function).error * n / (n - 1)
 
 
 def _difference(metric: Metric, sums: ClusterSums, plain: ClusterSums) -> dict[str, Any]:
-    estimate = jackknife(*paired_where_counted(sums, plain, metric), level=_LEVEL)
+    estimate = difference(sums, plain, metric).estimate(_LEVEL)
     return {
         "difference": estimate.value,
         "difference_low": estimate.low,

@@ -92,10 +92,13 @@ def ship(results: Path) -> None:
     for twin in TWINS:
         for seed in SEEDS:
             _write_family(twin, seed)
+        _write_family(twin, None)
 
 
-def family_name(twin: str, seed: int) -> str:
-    """Return the name of a family file: plain for the embedded seed."""
+def family_name(twin: str, seed: int | None) -> str:
+    """Return the name of a family file: plain for the embedded seed; None for all as one recipe."""
+    if seed is None:
+        return f"control-{twin}-seeds"
     return f"control-{twin}" + ("" if seed == EMBEDDED_SEED else f"-seed{seed}")
 
 
@@ -106,7 +109,8 @@ def _table(results: Path, member: Member, step: int, effort: str) -> pd.DataFram
     return pd.read_csv(path)
 
 
-def _write_family(twin: str, seed: int) -> None:
+def _write_family(twin: str, seed: int | None) -> None:
+    which = "all seeds, as training runs of one recipe" if seed is None else f"seed {seed}"
     meaning = "ask for something" if twin == "positive" else "mean nothing"
     content = {
         "name": family_name(twin, seed),
@@ -117,23 +121,27 @@ def _write_family(twin: str, seed: int) -> None:
     }
     header = (
         "# yaml-language-server: $schema=../../workflow/schemas/family.schema.json\n"
-        f"# The control family's {twin} twin, seed {seed}: instructions {meaning}.\n"
+        f"# The control family's {twin} twin, {which}: instructions {meaning}.\n"
         "# World, recipe, criteria and what it shows: data/control/README.md\n"
     )
     path = ROOT / "data" / "families" / f"{content['name']}.yaml"
     path.write_text(header + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
-def _checkpoints(twin: str, seed: int) -> Iterator[dict[str, Any]]:
+def _checkpoints(twin: str, seed: int | None) -> Iterator[dict[str, Any]]:
     for member, step in shipped():
-        if (member.twin, member.seed) != (twin, seed):
+        if member.twin != twin or member.seed != (seed or member.seed):
+            continue
+        if seed is None and step != STEPS[-1]:
             continue
         folder = member.folder(HOME, step)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        last = "" if step == STEPS[-1] else f"-step{step}"
         yield {
-            "name": f"d{member.width}" + ("" if step == STEPS[-1] else f"-step{step}"),
+            "name": f"d{member.width}{last}" + (f"-seed{member.seed}" if seed is None else ""),
             "params": count_params(config),
             "step": step,
+            **({"seed": member.seed} if seed is None else {}),
             "path": str(folder.relative_to(ROOT)),
         }
 

@@ -7,6 +7,7 @@ of sums per cluster, and every resample after that is arithmetic on a small arra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,16 +71,19 @@ class Estimate:
         low: end of its interval.
         high: end of its interval.
         error: its standard error, on the scale on which the interval is made.
-        degrees: degrees of freedom of that error.
+        degrees: degrees of freedom of that error: how many clusters of equal size would tell as
+            much about it, less one per stratum.
         clusters: number of clusters behind it.
+        items: number of items behind it.
     """
 
     value: float
     low: float
     high: float
     error: float = float("nan")
-    degrees: int = 0
+    degrees: float = 0
     clusters: int = 0
+    items: int = 0
 
 
 def identity(values: np.ndarray) -> np.ndarray:
@@ -90,6 +94,7 @@ def identity(values: np.ndarray) -> np.ndarray:
 def jackknife(
     data: ClusterSums,
     function: Function,
+    size: np.ndarray | None = None,
     transform: Callable[[np.ndarray], np.ndarray] = identity,
     inverse: Callable[[np.ndarray], np.ndarray] = identity,
     level: float = 0.95,
@@ -97,15 +102,17 @@ def jackknife(
     """Estimate a statistic and its interval from clustered items.
 
     The whole statistic is recomputed with each cluster left out in turn. With S strata of C_s
-    clusters, the variance is Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)², the stratified delete-one
-    jackknife (Shao & Tu 1995, "The Jackknife and Bootstrap", §6.2), and the interval is
-    θ ± t(C − S) · √variance, with C = Σ C_s: percentile intervals are too narrow at the 25 unequal
-    clusters of a BBQ category. The interval is undefined where a stratum has a single cluster or
-    a leave-one-out value is undefined.
+    clusters, the variance is Σ_s v_s, v_s = (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)², the stratified
+    delete-one jackknife (Shao & Tu 1995, "The Jackknife and Bootstrap"), and the interval is
+    θ ± t(d) · √variance: percentile intervals are too narrow at the 25 unequal clusters of a BBQ
+    category. The degrees of freedom d = (Σ v_s)² / Σ (v_s² / d_s) are Satterthwaite's, d_s those
+    of `degrees_of`. The interval is undefined where a stratum has a single cluster or a
+    leave-one-out value is undefined.
 
     Args:
         data: sums per cluster, C clusters in S strata.
         function: the statistic, from sums of shape (..., S, K) to (...).
+        size: weight of the items in each cluster, shape (C,); None where all are alike.
         transform: scale on which the interval is made (arctanh for a correlation).
         inverse: the way back from that scale.
         level: probability that the interval covers.
@@ -115,7 +122,6 @@ def jackknife(
     clusters = len(data.sums)
     undefined = Estimate(value, float("nan"), float("nan"), clusters=clusters)
     counts = np.bincount(data.stratum, minlength=len(data.strata))
-    degrees = int(counts.sum() - len(counts))
     if not np.isfinite(value) or counts.min() < 2:
         return undefined
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -123,10 +129,48 @@ def jackknife(
         left_out = transform(leave_out(data, function))
     if not (np.isfinite(left_out).all() and np.isfinite(center)):
         return undefined
-    error = float(np.sqrt(jackknife_covariance(left_out[:, None], data.stratum)[0, 0]))
+    variances = _variances(left_out, data.stratum)
+    sizes = np.ones(clusters) if size is None else size
+    each = np.array([degrees_of(sizes[data.stratum == s]) for s in range(len(counts))])
+    error, degrees = pooled_error(variances, each)
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     low, high = inverse(np.array([center - reach, center + reach]))
     return Estimate(value, float(low), float(high), error, degrees, clusters)
+
+
+def degrees_of(size: np.ndarray) -> float:
+    """Return the degrees of freedom of a jackknife variance over clusters of unequal size.
+
+    Those of Bell & McCaffrey (2002, "Bias reduction in standard errors for linear regression with
+    multi-stage samples", Survey Methodology 28) for a mean over clusters that differ by effects of
+    equal variance, each with its share w of the items: (tr B)² / tr B², with B = A (I − 1wᵀ)(I −
+    w1ᵀ), A the diagonal of (w / (1 − w))². Equal clusters have C − 1.
+
+    Args:
+        size: weight of the items in each of C ≥ 2 clusters, above 0, shape (C,).
+    """
+    w = size / size.sum()
+    a, q = (w / (1 - w)) ** 2, float(w @ w)
+    moments = [float(a @ w**k) for k in range(3)]
+    trace = float(a @ (1 - 2 * w + q))
+    square = (
+        q**2 * moments[0] ** 2 + 2 * moments[2] * moments[0] - 4 * q * moments[1] * moments[0]
+        + 2 * moments[1] ** 2 + float(a**2 @ (1 + 2 * q - 4 * w))
+    )  # fmt: skip
+    return trace**2 / square
+
+
+def pooled_error(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, float]:
+    """Return the standard error of a sum of independent parts, and its degrees of freedom.
+
+    Those of Satterthwaite (1946, "An approximate distribution of estimates of variance
+    components"); where nothing varies, the sum of the parts' own.
+    """
+    total = float(variances.sum())
+    if total == 0:
+        return 0.0, float(degrees.sum())
+    shares = variances / total
+    return math.sqrt(total), 1 / float((shares**2 / degrees).sum())
 
 
 def leave_out(data: ClusterSums, function: Function) -> np.ndarray:
@@ -139,7 +183,7 @@ def leave_out(data: ClusterSums, function: Function) -> np.ndarray:
 def jackknife_covariance(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarray:
     """Return the covariance of statistics from their leave-one-out values.
 
-    Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)(θ_(si) − θ̄_s)ᵀ (Shao & Tu 1995, §6.2); statistics of the
+    Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)(θ_(si) − θ̄_s)ᵀ (Shao & Tu 1995); statistics of the
     same clusters, as those of several checkpoints are, vary together.
 
     Args:
@@ -149,38 +193,21 @@ def jackknife_covariance(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarra
     Returns:
         Shape (K, K).
     """
-    counts = np.bincount(stratum)
-    means = np.zeros((len(counts), left_out.shape[1]))
-    np.add.at(means, stratum, left_out)
-    centered = left_out - (means / np.maximum(counts, 1)[:, None])[stratum]
-    weights = ((counts - 1) / np.maximum(counts, 1))[stratum]
+    centered, weights = _centered(left_out, stratum)
     covariance: np.ndarray = (centered * weights[:, None]).T @ centered
     return covariance
 
 
-def paired(
-    first: ClusterSums, second: ClusterSums, function: Function
-) -> tuple[ClusterSums, Function]:
-    """Return data and statistic of the difference of a statistic between two conditions.
+def _variances(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+    """Return what each stratum adds to the variance of one statistic, shape (S,)."""
+    centered, weights = _centered(left_out[:, None], stratum)
+    return np.bincount(stratum, weights * centered[:, 0] ** 2)
 
-    Leaving a cluster out leaves it out of both, so that what the conditions share cancels.
 
-    Args:
-        first: sums of one condition, C clusters and K columns.
-        second: sums of the other one, of the same clusters and columns.
-        function: the statistic, from sums of shape (..., S, K) to (...).
-
-    Raises:
-        ValueError: if the clusters or columns are not the same.
-    """
-    same = first.columns == second.columns and first.strata == second.strata
-    if not same or not np.array_equal(first.stratum, second.stratum):
-        raise ValueError("the two conditions are not of the same clusters")
-    k = len(first.columns)
-    both = ClusterSums(
-        (*first.columns, *(f"{name}, second" for name in second.columns)),
-        np.hstack([first.sums, second.sums]),
-        first.stratum,
-        first.strata,
-    )
-    return both, lambda sums: function(sums[..., :k]) - function(sums[..., k:])
+def _centered(left_out: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return deviations from their strata's means, shape (C, K), and (C_s − 1)/C_s, shape (C,)."""
+    counts = np.bincount(stratum)
+    means = np.zeros((len(counts), left_out.shape[1]))
+    np.add.at(means, stratum, left_out)
+    centered = left_out - (means / np.maximum(counts, 1)[:, None])[stratum]
+    return centered, ((counts - 1) / np.maximum(counts, 1))[stratum]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import stats
 
 from scruple.benchmarks.tally import Metric
-from scruple.statistics.clusters import ClusterSums, Estimate, Function, jackknife, paired
+from scruple.statistics.clusters import ClusterSums, Estimate
+from scruple.statistics.runs import Statistic, paired
 
 ALPHA = 0.025
 """Level of every one-sided test."""
@@ -75,38 +76,30 @@ class Verdict:
     reason: str
 
 
-def paired_where_counted(
-    first: ClusterSums, second: ClusterSums, metric: Metric
-) -> tuple[ClusterSums, Function]:
-    """Pair two conditions in the clusters that have items of the metric's kind."""
+def statistic(data: ClusterSums, metric: Metric) -> Statistic:
+    """Return a metric of the clusters that have items of its kind."""
+    counted = metric.counted(data)
+    kept = data.keep(counted > 0)
+    return Statistic(kept, metric.function, metric.weighed(kept), round(counted.sum()))
+
+
+def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Statistic:
+    """Return a metric's difference between two conditions of the same clusters."""
     both = (metric.counted(first) > 0) & (metric.counted(second) > 0)
-    return paired(first.keep(both), second.keep(both), metric.function)
-
-
-def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Estimate:
-    """Estimate a metric's difference between two conditions of the same clusters."""
-    return jackknife(*paired_where_counted(first, second, metric))
-
-
-def estimate_of(data: ClusterSums, metric: Metric) -> Estimate:
-    """Estimate a metric from the clusters that have items of its kind."""
-    return jackknife(data.keep(metric.counted(data) > 0), metric.function)
+    return paired(statistic(first.keep(both), metric), statistic(second.keep(both), metric))
 
 
 def signed(estimate: Estimate, sign: float) -> Estimate:
     """Return an estimate, or its negative with the ends of its interval exchanged."""
     if sign > 0:
         return estimate
-    return Estimate(
-        -estimate.value, -estimate.high, -estimate.low, estimate.error, estimate.degrees,
-        estimate.clusters,
-    )  # fmt: skip
+    return replace(estimate, value=-estimate.value, low=-estimate.high, high=-estimate.low)
 
 
 def p_value(estimate: Estimate, bound: float) -> float:
     """Return the one-sided p-value against "no larger than a bound"; NaN where undefined.
 
-    The t statistic of the jackknife's standard error (Shao & Tu 1995, §6.2). Where all C clusters
+    The t statistic of the jackknife's standard error. Where all C clusters
     say the same, there is no error to go by: then p = (1 − d)^C, the probability that none of them
     would differ if a share d of all clusters did, by a whole unit, d being the distance to the
     bound (the rule of three: Hanley & Lippman-Hand 1983).

@@ -41,16 +41,18 @@ class Emergence:
     """
 
     verdict: str
-    above: float | None
-    at_most: float | None
+    above: float | str | None
+    at_most: float | str | None
     reason: str
 
 
-def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limits) -> Emergence:
+def emergence(
+    places: Sequence[float | str], readings: Sequence[Reading], limits: Limits
+) -> Emergence:
     """Return where a correction emerges along an axis.
 
     Args:
-        places: of the checkpoints on the axis, ascending.
+        places: of the checkpoints on the axis, in its order: numbers or names.
         readings: what was measured at each.
         limits: the bounds that effects are held against.
     """
@@ -72,7 +74,7 @@ def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limi
             "emerges",
             above,
             at_most,
-            f"none up to {above:g}, one at each from {at_most:g} on"
+            f"none up to {_named(above)}, one at each from {_named(at_most)} on"
             + _between(places, bottom, n - top)
             + _silent(places[:bottom], statuses),
         )
@@ -81,7 +83,7 @@ def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limi
             "undecided",
             None,
             at_most,
-            f"one at each from {at_most:g} on; that there is none below is shown nowhere",
+            f"one at each from {_named(at_most)} on; that there is none below is shown nowhere",
         )
     if any(shown[k] and any(none[k + 1 :]) for k in range(n)):
         return Emergence(
@@ -103,20 +105,26 @@ def emergence(places: Sequence[float], readings: Sequence[Reading], limits: Limi
             f"shown to be less than {limits.delta:g} at every checkpoint"
             + _silent(places, statuses),
         )
-    where = ", ".join(f"{place:g} {status}" for place, status in zip(places, statuses, strict=True))
+    where = ", ".join(
+        f"{_named(place)} {status}" for place, status in zip(places, statuses, strict=True)
+    )
     return Emergence("undecided", above, None, f"no sequence of tests ends in a verdict: {where}")
 
 
-def _silent(places: Sequence[float], statuses: Sequence[str]) -> str:
+def _named(place: float | str | None) -> str:
+    return f"{place:g}" if isinstance(place, float) else str(place)
+
+
+def _silent(places: Sequence[float | str], statuses: Sequence[str]) -> str:
     """Say at which places there was nothing that could have been corrected, or nothing to read."""
     named = [
-        f"{place:g} {status}"
+        f"{_named(place)} {status}"
         for place, status in zip(places, statuses, strict=False)
         if status in ("unreadable", "nothing to correct", "collapses")
     ]
     return f" (of these: {', '.join(named)})" if named else ""
 
 
-def _between(places: Sequence[float], low: int, high: int) -> str:
-    left = [f"{place:g}" for place in places[low:high]]
+def _between(places: Sequence[float | str], low: int, high: int) -> str:
+    left = [f"{_named(place)}" for place in places[low:high]]
     return f"; undecided at {', '.join(left)}" if left else ""

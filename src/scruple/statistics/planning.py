@@ -20,7 +20,8 @@ def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float
     """Return how many clusters show that a value lies beyond a bound.
 
     The variance of a cluster's share is taken from the pilot, error² · clusters, and the one-sided
-    t test's power from the noncentral t distribution. Where no cluster of the pilot differs, the
+    t test's power from the noncentral t distribution, with degrees of freedom in proportion to the
+    pilot's. Where no cluster of the pilot differs, the
     number is that from which on `p_value` is below the level if again none does.
 
     Args:
@@ -41,11 +42,13 @@ def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float
         certain = math.log(alpha) / math.log1p(-distance) if distance < 1 else 0
         return float(max(math.ceil(certain), _FEWEST))
     size = distance / spread
+    share = (pilot.degrees + 1) / pilot.clusters if pilot.degrees else 1.0
 
     def lacking(clusters: float) -> float:
         if size * math.sqrt(clusters) > _CERTAIN:
             return 1 - power
-        found = TTestPower().power(size, clusters, alpha, alternative="larger")
+        df = max(share * clusters - 1, 1.0)
+        found = TTestPower().power(size, clusters, alpha, df=df, alternative="larger")
         return float(found) - power
 
     if lacking(_FEWEST) >= 0:

@@ -1,0 +1,81 @@
+"""The axes of a study, size, stage and step, and which checkpoints stand where on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scruple.study import Checkpoint, Family
+
+Recipe = tuple[int, str, int | None]
+"""Size, stage and step: checkpoints that share them are training runs of one recipe."""
+Place = float | str
+"""On an axis: a number of parameters or of a step, or the name of a stage."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A line of recipes along which one thing grows.
+
+    Attributes:
+        name: `params`, `stage at <params>` or `step at <params>`.
+        stage: that of all its recipes; empty where stages are what differs.
+        places: place → names of the checkpoints there, in the order of the axis.
+    """
+
+    name: str
+    stage: str
+    places: Mapping[Place, tuple[str, ...]]
+
+
+def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
+    """Return the training runs of each recipe of a family, by the checkpoints' names."""
+    found: dict[Recipe, list[str]] = {}
+    for checkpoint in family.checkpoints:
+        found.setdefault(_recipe(checkpoint), []).append(checkpoint.name)
+    return {recipe: tuple(names) for recipe, names in found.items()}
+
+
+def axes_of(family: Family) -> list[Axis]:
+    """Return the axes of a family that have more than one place.
+
+    Along size: the recipes of a stage at their last step. Along stages, in the order in which the
+    family names them: those of a size at their last step. Along steps: those of a size and stage.
+    """
+    recipes = recipes_of(family)
+    stages = list(dict.fromkeys(checkpoint.stage for checkpoint in family.checkpoints))
+    sizes = sorted({params for params, _, _ in recipes})
+    last = {
+        (params, stage): max(
+            (recipe for recipe in recipes if recipe[:2] == (params, stage)),
+            key=lambda recipe: -1 if recipe[2] is None else recipe[2],
+        )
+        for params, stage, _ in recipes
+    }
+    axes = [
+        Axis("params", stage, {
+            float(params): recipes[last[params, stage]]
+            for params in sizes if (params, stage) in last
+        })
+        for stage in stages
+    ]  # fmt: skip
+    for size in sizes:
+        mine = [stage for stage in stages if (size, stage) in last]
+        axes.append(
+            Axis(f"stage at {size}", "", {stage: recipes[last[size, stage]] for stage in mine})
+        )
+        for stage in mine:
+            steps = sorted(
+                step
+                for params, name, step in recipes
+                if (params, name) == (size, stage) and step is not None
+            )
+            places: dict[Place, tuple[str, ...]] = {
+                float(step): recipes[size, stage, step] for step in steps
+            }
+            axes.append(Axis(f"step at {size}", stage, places))
+    return [axis for axis in axes if len(axis.places) > 1]
+
+
+def _recipe(checkpoint: Checkpoint) -> Recipe:
+    return checkpoint.params, checkpoint.stage, checkpoint.step
