@@ -39,6 +39,8 @@ format: dev
 ## bench: install the peer, then measure (DATA: a folder with the published files); see bench/README.md
 bench: .venv/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
+	$(BIN)/python -u bench/analysis.py
+	$(BIN)/python -u bench/coverage.py --data $(DATA)
 	$(BIN)/python -u bench/memory.py --data $(DATA)
 	$(BIN)/python -u bench/kills.py --data $(DATA)
 

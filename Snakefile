@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
 from scruple.declaration import declared
 from scruple.errors import ScrupleError
+from scruple.figures.catalogue import figures_of
 from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight
 
@@ -27,6 +28,7 @@ except ScrupleError as error:
     raise WorkflowError(str(error)) from None
 
 study = plan.study
+figures = {entry.name: entry for entry in figures_of(study)}
 
 
 include: "workflow/rules/data.smk"
@@ -45,6 +47,7 @@ wildcard_constraints:
     family=plan.one_of([family for family, _ in study.members()]),
     checkpoint=plan.one_of([checkpoint for _, checkpoint in study.members()]),
     benchmark=plan.one_of([benchmark.name for benchmark in study.benchmarks]),
+    figure=plan.one_of(figures),
 
 
 rule all:
@@ -54,7 +57,7 @@ rule all:
         f"results/{study.study}/effects.csv",
         f"results/{study.study}/emergence.csv",
         f"results/{study.study}/provenance.json",
-        plan.figures("scaling"),
+        [plan.figure(name) for name in figures],
 
 
 onstart:

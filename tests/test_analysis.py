@@ -1,6 +1,7 @@
 """Shapes of curves, sensitivity, planning: against hand-made cases and simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,15 @@ def test_comparisons_find_a_slope_and_err_as_often_as_they_say():
     assert stats.kstest(values, "uniform").pvalue > 0.001
 
 
+def test_a_break_that_is_the_line_is_no_better():
+    """Where effects saturate, the best break lies at the first size, and is the line."""
+    bowed = 0.4 * np.sqrt(X - 7)
+    fits = fit(X, bowed, covariance(1e-4))
+    assert fits["break"].distance == pytest.approx(fits["linear"].distance)
+    assert fits["linear"].distance > 1000
+    assert compare(X, bowed, covariance(1e-4), "linear", "break", 1) == 1.0
+
+
 def test_a_singular_covariance_is_refused():
     with pytest.raises(np.linalg.LinAlgError):
         fit(X, LINE, np.zeros((6, 6)))
@@ -124,18 +134,17 @@ def test_what_cannot_be_planned_is_said():
     pilot = Estimate(0.3, 0.2, 0.4, 0.05, 19, 20)
     assert clusters_needed(pilot, 0.0, 0.8) == math.inf
     assert math.isnan(clusters_needed(Estimate(0.3, math.nan, math.nan), 0.1, 0.8))
-    same = Estimate(0.3, 0.3, 0.3, 0.0, 19, 20)
-    assert clusters_needed(same, 0.1, 0.8) == 36  # 0.9^35 = 0.0250…, above the level
-    assert clusters_needed(same, 0.1, 0.8, 0.0125) == 42
-    assert clusters_needed(same, 1.0, 0.8) == 3
-    assert clusters_needed(Estimate(0.3, 0.3, 0.3, 1e-9, 19, 20), 0.1, 0.8) == 3
+    assert math.isnan(clusters_needed(Estimate(0.3, 0.3, 0.3, 0.0, 19, 20), 0.1, 0.8))
+    exact = Estimate(0.3, 0.3, 0.3, 1e-9, 19, 20)
+    assert clusters_needed(exact, 0.1, 0.8) == 3
+    assert clusters_needed(replace(exact, strata=6), 0.1, 0.8) == 12  # two of each stratum
 
 
 def effects():
     row = {
         "family": "f", "checkpoint": "c", "benchmark": "bbq", "condition": "q+if",
         "metric": "bias_ambiguous", "margin": 0.05, "standard_error": 0.05, "n_clusters": 20,
-        "n_items": 100, "degrees": 19.0,
+        "n_items": 100, "n_strata": 1, "degrees": 19.0, "status": "effect", "runs": 1,
         "effect": 0.1, "ci_low": 0.0, "ci_high": 0.2, "primary": True, "reference": "q",
     }  # fmt: skip
     return pd.DataFrame([row, {**row, "reference": "q+placebo"}, {**row, "primary": False}])
@@ -156,6 +165,30 @@ def test_the_table_and_the_command_agree(tmp_path, capsys):
     assert float(shown["items_to_show"]) == 5 * float(shown["clusters_to_show"])
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "part"),
+    [
+        ("standard_error", "often", "line 3: column `standard_error` is 'often'"),
+        ("degrees", -5, "line 3: column `degrees`"),
+        ("primary", 1, "column `primary` must be True or False"),
+    ],
+)
+def test_wrong_cells_are_named(tmp_path, capsys, column, value, part):
+    table = effects().astype({column: object})
+    table.loc[1, column] = value
+    table.to_csv(tmp_path / "effects.csv", index=False)
+    assert main(["power", str(tmp_path / "effects.csv")]) == 1
+    assert part in capsys.readouterr().err
+
+
+def test_what_is_missing_in_a_row_is_not_planned(tmp_path, capsys):
+    effects().assign(standard_error=np.nan).to_csv(tmp_path / "effects.csv", index=False)
+    assert main(["power", str(tmp_path / "effects.csv"), "--effect", "0.05"]) == 0
+    captured = capsys.readouterr()
+    assert "cannot be shown" in captured.err
+    assert len(captured.out.splitlines()) == 2
+
+
 def test_a_study_without_effects_has_empty_tables():
     study = load_study(yaml.safe_load((ROOT / "config.yaml").read_text()))
     empty = effects_table(study, [])
@@ -173,6 +206,8 @@ def test_a_study_without_effects_has_empty_tables():
         ("a,b\n1,2\n", [], "is no table of effects, since it lacks benchmark"),
         ("", [], "cannot be read as a table"),
         ("a\n1\n", ["--power", "1.2"], "--power: 1.2"),
+        ("a\n1\n", ["--effect", "nan"], "--effect: nan"),
+        ("a\n1\n", ["--effect", "-0.2"], "--effect: -0.2"),
     ],
 )
 def test_bad_input_gets_one_message(tmp_path, capsys, content, options, parts):

@@ -104,7 +104,10 @@ def test_runs_of_a_recipe_are_read_together(world):
     sums = sums_of(world, study, lambda c: 0.12 if c.params >= 1000 else 0.0, noise=0.01)
     found = measured(study, sums)
     effects = effects_table(study, found)
-    assert set(effects["checkpoint"]) == {entry["name"] for entry in SEEDS}
+    singles = effects[effects["runs"] == 1]
+    assert set(singles["checkpoint"]) == {entry["name"] for entry in SEEDS}
+    pooled = effects[effects["primary"] & (effects["runs"] == 5) & (effects["reference"] == "q")]
+    assert len(pooled) == 4
     together = [one for one in found if len(one.checkpoints) == 5 and one.way.primary]
     for one in together:
         alone = effects[effects["checkpoint"].isin(one.checkpoints) & effects["primary"]]
@@ -133,5 +136,9 @@ def test_recipes_that_are_lucky_once_have_no_verdict(world):
 
 
 def test_twins_without_seeds_are_refused():
-    with pytest.raises(ScrupleError, match="give each its own `seed`"):
-        study_of([{"name": name, "params": 10, "path": "x"} for name in ("a", "b")])
+    for seeds in ((None, None), (1, None), (1, 1)):
+        with pytest.raises(ScrupleError, match="give each its own `seed`"):
+            study_of([
+                {"name": f"c{k}", "params": 10, "path": "x", "seed": seed}
+                for k, seed in enumerate(seeds)
+            ])  # fmt: skip

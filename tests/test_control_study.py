@@ -47,7 +47,9 @@ def bias(metrics, twin, kind):
     return rows.pivot(index="params", columns="condition", values="value")
 
 
-NEW = ["slope_counted", "admission_gap_counted", "gender_balance"]
+NEW = [
+    "slope_counted", "admission_gap_counted", "gender_balance", "prompt_tokens", "reasoning_tokens"
+]  # fmt: skip
 """Metrics that were not measured when the truth was shipped."""
 
 

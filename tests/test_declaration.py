@@ -46,7 +46,38 @@ def test_a_change_after_the_fact_stays_visible_whatever_is_deleted(tmp_path):
     assert "3 tables" in timing(history)
     shutil.rmtree(tmp_path / "responses")
     assert "changed on" in timing(declare(study(0.3), tmp_path))
-    assert "declaration 4" in timing(declare(study(), tmp_path))
+    last = timing(declare(study(), tmp_path))
+    assert "(margins.bbq.delta)" in last
+    assert "3 tables" in last
+
+
+def test_what_is_only_added_is_no_change(tmp_path):
+    less = copy.deepcopy(CONFIG)
+    less["benchmarks"] = less["benchmarks"][:1]
+    less["conditions"] = ["q", "q+if"]
+    declare(load_study(less), tmp_path)
+    respond(tmp_path, 3)
+    less["margins"]["bbq"]["reason"] = "the same number, told in other words"
+    declare(load_study(less), tmp_path)
+    history = declare(study(), tmp_path)
+    assert len(history) == 3
+    assert timing(history) == "declared before the first response"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "path"),
+    [
+        ("conditions", ["q", "q+if"], "conditions.q+placebo"),
+        ("seed", 7, "seed"),
+        ("benchmarks", [{"name": "bbq", "max_items": 40}], "benchmarks.bbq.max_items"),
+        ("wordings", ["b"], "wording"),
+    ],
+)
+def test_items_and_controls_are_declared_too(tmp_path, key, value, path):
+    declare(study(), tmp_path)
+    respond(tmp_path, 3)
+    changed = copy.deepcopy(CONFIG) | {key: value}
+    assert path in timing(declare(load_study(changed), tmp_path))
 
 
 def test_a_late_declaration_says_so(tmp_path):
@@ -54,8 +85,9 @@ def test_a_late_declaration_says_so(tmp_path):
     assert "when 2 tables of responses existed" in timing(declare(study(), tmp_path))
 
 
-def test_a_damaged_history_gets_a_message(tmp_path):
-    (tmp_path / HISTORY).write_text("{")
+@pytest.mark.parametrize("content", ["{", "{}", "null", '[{"time": 1}]', "[1]"])
+def test_a_damaged_history_gets_a_message(tmp_path, content):
+    (tmp_path / HISTORY).write_text(content)
     with pytest.raises(ScrupleError, match=r"declarations\.json: the history .* is damaged"):
         declare(study(), tmp_path)
 

@@ -100,11 +100,22 @@ def test_p_values_are_those_of_the_t_distribution():
 
 
 def test_where_all_clusters_say_the_same_their_number_decides():
-    few, many = (Estimate(0.2, 0.2, 0.2, 0.0, n - 1, n) for n in (10, 100))
-    assert p_value(few, 0.1) == pytest.approx(0.9**10)
+    few, many = (Estimate(0.2, 0.2, 0.2, 0.0, n - 1, n, bounds=(-1.0, 1.0)) for n in (10, 100))
+    assert p_value(few, 0.1) == pytest.approx((1.1 / 1.2) ** 10)
     assert not exceeds(few, 0.1)
     assert exceeds(many, 0.1)
     assert (p_value(many, 0.2), p_value(many, 0.3)) == (1, 1)
+    assert p_value(signed(many, -1), -0.3) == pytest.approx((0.7 / 0.8) ** 100)
+    assert p_value(Estimate(0.2, 0.2, 0.2, 0.0, 99, 100), 0.1) == 1  # without bounds: nothing
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-1.5, 0.5), (0.0, 1.0)])
+def test_unanimous_clusters_mislead_no_more_often_than_they_say(low, high):
+    """Of all worlds whose mean is the bound, the worst: every cluster at one of two values."""
+    bound, n = 0.1, 8
+    share = (bound - low) / (high - low)  # of clusters at `high`, so that the mean is the bound
+    claimed = p_value(Estimate(high, high, high, 0.0, n - 1, n, bounds=(low, high)), bound)
+    assert claimed == pytest.approx(share**n)
 
 
 YES, NO = reading(control=0.3), reading(bias=0.3, control=0.3)

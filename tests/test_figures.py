@@ -1,10 +1,17 @@
+import importlib
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from scruple.figures.scaling import _size, draw_scaling
-from scruple.figures.style import CONDITIONS, look_of, save
+from scruple.figures.catalogue import CATALOGUE, figures_of
+from scruple.figures.published import marks_of
+from scruple.figures.scaling import draw_scaling
+from scruple.figures.style import CONDITIONS, look_of, save, size
+from scruple.figures.tables import Tables
 from scruple.metrics import read_metrics
+from scruple.study import Benchmark, load_study
 
 SIZES = [70e6, 410e6, 2.8e9]
 
@@ -16,18 +23,36 @@ def metrics():
         for place, params in enumerate(SIZES):
             value = 0.1 * place - (0.1 if condition == "q+if" else 0)
             rows.append({
-                "family": "f", "stage": "base", "params": params, "benchmark": "bbq",
+                "family": "f", "checkpoint": f"c{params:.0f}-200", "stage": "base", "params": params, "benchmark": "bbq",
                 "subset": "pooled", "condition": condition, "scoring": "text",
-                "wording": "" if condition == "q" else "a", "step": None, "metric": "bias_ambiguous",
+                "wording": "" if condition == "q" else "a", "step": 200, "metric": "bias_ambiguous",
                 "value": value, "ci_low": value - 0.05, "ci_high": value + 0.05,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
+def tables_of(metrics, families=("f",), benchmarks=("bbq",), conditions=("q", "q+if", "q+follow")):
+    """Return a study's tables of which only the metrics are there."""
+    study = load_study({
+        "study": "s", "conditions": list(conditions),
+        "families": [
+            {"name": name, "checkpoints": [
+                {"name": f"c{params:.0f}-{step}", "params": int(params), "path": "x", "step": step}
+                for params in SIZES for step in (None, 100, 200)
+            ]}
+            for name in families
+        ],
+        "benchmarks": [
+            {"name": name, "kind": "winogender" if name == "winogender" else "bbq", "source": "own"}
+            for name in benchmarks
+        ],
+    })  # fmt: skip
+    nothing = pd.DataFrame()
+    return Tables(study, metrics, nothing, nothing, nothing, {})
+
+
 def drawn(metrics, **changes):
-    options = {"kinds": {"bbq": "bbq"}, "conditions": ["q", "q+if", "q+follow"], "wording": "a",
-               "scoring": {"f": "text"}, **changes}  # fmt: skip
-    return draw_scaling(metrics, **options)
+    return draw_scaling(tables_of(metrics, **changes))
 
 
 def test_points_are_the_tables(metrics):
@@ -64,8 +89,9 @@ def test_legend_names_what_is_drawn(metrics):
 
 def test_each_family_has_a_row_and_rows_share_their_scale(metrics):
     other = metrics.assign(family="g", value=metrics["value"] * 10)
-    kinds = {"bbq": "bbq", "winogender": "winogender"}
-    figure = drawn(pd.concat([metrics, other]), kinds=kinds, scoring={"f": "text", "g": "text"})
+    figure = drawn(
+        pd.concat([metrics, other]), families=("f", "g"), benchmarks=("bbq", "winogender")
+    )
     assert len(figure.axes) == 6  # BBQ, and correlation and slope of Winogender
     names = [axis.get_ylabel() for axis in figure.axes]
     assert [name for name in names if name] == ["f", "g"]
@@ -89,9 +115,10 @@ def test_every_condition_looks_different():
 
 
 def test_the_last_of_several_steps_is_drawn(metrics):
-    early = metrics.assign(step=100, value=9.0)
-    late = metrics.assign(step=200)
-    axis = drawn(pd.concat([late, early])).axes[0]
+    early = metrics.assign(
+        step=100, value=9.0, checkpoint=metrics["checkpoint"].str.replace("-200", "-100")
+    )
+    axis = drawn(pd.concat([metrics, early])).axes[0]
     assert max(max(line.get_ydata()) for line in axis.lines) < 1
 
 
@@ -100,14 +127,14 @@ def test_the_last_of_several_steps_is_drawn(metrics):
     [(70426624, "70.4M"), (999_960_000, "1B"), (11_846_072_320, "11.8B"), (950, "950")],
 )
 def test_sizes_are_written_shortly(params, text):
-    assert _size(params) == text
+    assert size(params) == text
 
 
 def test_names_stay_names_whatever_they_look_like(metrics, tmp_path):
     odd = metrics.assign(family="NA", benchmark="007", n_items=1, n_clusters=1)
     odd.to_csv(tmp_path / "m.csv", index=False)
     read = read_metrics(tmp_path / "m.csv")
-    figure = drawn(read, kinds={"007": "bbq"}, scoring={"NA": "text"})
+    figure = drawn(read, families=("NA",), benchmarks=("007",))
     assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]) == 2
 
 
@@ -115,15 +142,71 @@ def test_names_stay_names_whatever_they_look_like(metrics, tmp_path):
 def test_the_legend_stays_inside_the_figure(metrics, panels):
     every = [name for name in CONDITIONS if name != "q+follow"]
     rows = pd.concat(
-        metrics[metrics["condition"] == "q"].assign(condition=name, benchmark=f"b{panel}", family="smollm2")
+        metrics[metrics["condition"] == "q"].assign(
+            condition=name, benchmark=f"b{panel}", family="smollm2"
+        )
         for name in every for panel in range(panels)
     )  # fmt: skip
-    kinds = {f"b{panel}": "bbq" for panel in range(panels)}
     figure = drawn(
-        rows.assign(wording=""), kinds=kinds, conditions=every, scoring={"smollm2": "text"}
-    )
+        rows.assign(wording=""), families=("smollm2",), conditions=every,
+        benchmarks=[f"b{panel}" for panel in range(panels)],
+    )  # fmt: skip
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.y0 >= 0
     assert box.x1 <= figure.bbox.x1
+
+
+def test_training_runs_are_drawn_as_points_around_their_mean(metrics):
+    study = load_study({
+        "study": "s", "conditions": ["q", "q+if"],
+        "families": [{"name": "f", "checkpoints": [
+            {"name": f"c{params:.0f}-{seed}", "params": int(params), "path": "x", "seed": seed}
+            for params in SIZES for seed in (1, 2)
+        ]}],
+        "benchmarks": [{"name": "bbq", "source": "own"}],
+    })  # fmt: skip
+    runs = pd.concat(
+        metrics.assign(
+            step=None, value=metrics["value"] + shift,
+            checkpoint=metrics["checkpoint"].str.replace("-200", f"-{seed}"),
+        )
+        for seed, shift in ((1, -0.05), (2, 0.05))
+    )  # fmt: skip
+    nothing = pd.DataFrame()
+    axis = draw_scaling(Tables(study, runs, nothing, nothing, nothing, {})).axes[0]
+    means = next(line for line in axis.lines if len(line.get_xdata()) == 3)
+    assert means.get_ydata() == pytest.approx([0.0, 0.1, 0.2])
+    assert [len(line.get_xdata()) for line in axis.lines].count(6) == 2
+
+
+def test_published_values_are_marked_on_published_items_only(metrics):
+    tables = tables_of(metrics)
+    assert marks_of(tables.study, "bbq", "bias_ambiguous") == []
+    upstream = tables.study.model_copy(
+        update={"benchmarks": (Benchmark(name="bbq", source="upstream"),)}
+    )
+    marks = {mark.condition: mark.value for mark in marks_of(upstream, "bbq", "bias_ambiguous")}
+    assert marks == {"q": 0.2, "q+if": 0.114}
+    figure = draw_scaling(replace(tables, study=upstream))
+    assert "not measured here" in figure.legends[0].get_title().get_text()
+
+
+def test_every_figure_has_a_drawing_and_a_caption():
+    names = [entry.name for entry in CATALOGUE]
+    assert len(set(names)) == len(names)
+    for entry in CATALOGUE:
+        module = importlib.import_module(f"scruple.figures.{entry.module}")
+        assert callable(getattr(module, f"draw_{entry.name}"))
+        assert entry.caption.endswith(".")
+
+
+def test_a_study_has_the_figures_that_it_can_have():
+    one = load_study({
+        "study": "s", "conditions": ["q"], "benchmarks": [{"name": "winogender", "source": "own"}],
+        "families": [{"name": "f", "checkpoints": [{"name": "c", "params": 10, "path": "x"}]}],
+    })  # fmt: skip
+    assert [entry.name for entry in figures_of(one)] == [
+        "scaling", "pronouns", "measures", "validity",
+    ]  # fmt: skip

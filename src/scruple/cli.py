@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,16 @@ def _power(options: argparse.Namespace) -> int:
 
     if not 0.0 < options.power < 1.0:
         raise ScrupleError(f"--power: {options.power:g} is no probability between 0 and 1.")
+    for effect in options.effect or []:
+        if not 0.0 < effect < math.inf:
+            raise ScrupleError(f"--effect: {effect:g} is no effect; give a number above 0.")
     table = power_table(read_effects(options.effects), options.power, options.effect)
+    if (table["effect"] <= table["margin"]).any():
+        print(
+            "scruple: an effect that is not above its margin cannot be shown to be; such rows say "
+            "inf",
+            file=sys.stderr,
+        )
     print(table.to_csv(index=False), end="")
     return 0
 

@@ -1,7 +1,8 @@
-"""What a study decided before it looked: margins, primary measures, wording and scoring.
+"""What a study decided before it looked: margins, primary measures, items, controls, wording.
 
 The first declaration is written before the first response. A later change is allowed, and never
-hidden: the history stays beside the results, with how many tables of responses were there.
+hidden: the history stays beside the results, with how many tables of responses were there. What is
+only added later (a family, a benchmark, a condition) changes nothing of what was decided before.
 """
 
 from __future__ import annotations
@@ -20,14 +21,26 @@ HISTORY = "declarations.json"
 """Name of the history in a study's folder: kept by hand, never an output that is deleted."""
 
 
+_ITEMS = {"kind", "source", "max_items", "categories", "orders"}
+"""What decides which items a benchmark asks, and how."""
+
+
 def declared(study: Study) -> dict[str, Any]:
     """Return all that a study decides about how its responses will be read."""
     return {
+        "seed": study.seed,
+        "language": study.language,
         "margins": {
             kind: margin.model_dump(mode="json") for kind, margin in sorted(study.margins.items())
         },
         "wording": study.wordings[0],
         "scoring": {family.name: family.primary_scoring for family in study.families},
+        "benchmarks": {
+            benchmark.name: benchmark.model_dump(mode="json", include=_ITEMS)
+            for benchmark in study.benchmarks
+        },
+        "conditions": dict.fromkeys(study.conditions, True),
+        "decoding": study.decoding.model_dump(mode="json"),
     }
 
 
@@ -45,23 +58,15 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
         folder: its results.
 
     Returns:
-        Entries, oldest first: `time`, `hash`, `content`, and `responses`, how many tables that
-        tell of responses there were at that time.
+        Entries, oldest first: `time`, `hash`, `content`, `changed` (what an entry decides
+        otherwise than those before it, by its path), and `responses`, how many tables that tell of
+        responses there were at that time.
 
     Raises:
         ScrupleError: if the history cannot be read.
     """
     path = folder / HISTORY
-    history: list[dict[str, Any]] = []
-    if path.is_file():
-        try:
-            history = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ScrupleError(
-                f"{path}: the history of what was declared is damaged ({error}); bring it back "
-                "from a copy, or delete it: then every verdict will say that margins were "
-                "declared late."
-            ) from None
+    history = _read(path) if path.is_file() else []
     content = declared(study)
     if not history or history[-1]["hash"] != hash_of(content):
         history.append(
@@ -69,6 +74,7 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "hash": hash_of(content),
                 "content": content,
+                "changed": _changed([entry["content"] for entry in history], content),
                 "responses": _tables(folder),
             }
         )
@@ -85,14 +91,65 @@ def _tables(folder: Path) -> int:
     )
 
 
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+        for entry in history:
+            if not {"time", "hash", "content", "responses"} <= set(entry):
+                raise ValueError("an entry is not whole")
+        if not isinstance(history, list):
+            raise ValueError("it is no list")
+    except (TypeError, ValueError) as error:
+        raise ScrupleError(
+            f"{path}: the history of what was declared is damaged ({error}); bring it back "
+            "from a copy, or delete it: then every verdict will say that margins were "
+            "declared late."
+        ) from None
+    return history
+
+
+def _changed(before: list[dict[str, Any]], now: dict[str, Any]) -> list[str]:
+    """Return the paths of what is decided otherwise than it was last, or not any more.
+
+    The wording of a reason is no decision.
+    """
+    last: dict[str, Any] = {}
+    for content in before:
+        last |= _flat(content)
+    new, previous = _flat(now), _flat(before[-1]) if before else {}
+    otherwise = {path for path, value in new.items() if path in last and last[path] != value}
+    return sorted(otherwise | (set(previous) - set(new)))
+
+
+def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        path = f"{start}.{key}" if start else key
+        if isinstance(value, dict):
+            found |= _flat(value, path)
+        elif key != "reason":
+            found[path] = value
+    return found
+
+
 def timing(history: list[dict[str, Any]]) -> str:
-    """Return in a sentence when the declaration that holds was made."""
-    last, most = history[-1], max(entry["responses"] for entry in history)
-    if most == 0:
-        return "declared before the first response"
-    if len(history) == 1:
-        return f"declared on {last['time'][:10]}, when {most} tables of responses existed"
-    return (
-        f"changed on {last['time'][:10]} (declaration {len(history)}), after up to {most} tables "
-        "of responses had existed"
-    )
+    """Return in a sentence when the declaration that holds was made, and what it changed."""
+    first, responses = history[0], 0
+    late = []
+    for entry in history:
+        responses = max(responses, entry["responses"])
+        if entry.get("changed") and responses:
+            late.append((entry, responses))
+    if late:
+        entry, most = late[-1]
+        what = sorted({path for one, _ in late for path in one["changed"]})
+        return (
+            f"changed on {entry['time'][:10]} ({', '.join(what)}), after up to {most} tables of "
+            "responses had existed"
+        )
+    if first["responses"]:
+        return (
+            f"declared on {first['time'][:10]}, when {first['responses']} tables of responses "
+            "existed"
+        )
+    return "declared before the first response"

@@ -46,3 +46,6 @@ MEASURES: Mapping[str, Measures] = {
         ("lsat_slope", "gpa_slope", "valid_mass"),
     ),
 }
+
+LSAT_CENTRE = 37.0
+"""Near the survey's mean: sums of scores are taken from here, and keep more digits."""

@@ -89,7 +89,7 @@ class Plan:
         """Return a regular expression that matches just these names."""
         return "|".join(re.escape(name) for name in dict.fromkeys(names))
 
-    def figures(self, name: str) -> list[str]:
+    def figure(self, name: str) -> list[str]:
         """Return the files of one figure."""
         return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
 

@@ -94,13 +94,16 @@ class Family(Strict):
     @model_validator(mode="after")
     def _distinct(self) -> Family:
         _refuse_duplicates("checkpoints", (checkpoint.name for checkpoint in self.checkpoints))
-        runs: dict[tuple[Any, ...], str] = {}
+        runs: dict[tuple[Any, ...], list[Checkpoint]] = {}
         for one in self.checkpoints:
-            other = runs.setdefault((one.params, one.stage, one.step, one.seed), one.name)
-            if other != one.name:
+            runs.setdefault((one.params, one.stage, one.step), []).append(one)
+        for peers in runs.values():
+            seeds = [one.seed for one in peers]
+            if len(peers) > 1 and (None in seeds or len(set(seeds)) < len(seeds)):
+                names = ", ".join(f"`{one.name}`" for one in peers)
                 raise ValueError(
-                    f"checkpoints `{other}` and `{one.name}` of family `{self.name}` have the same "
-                    "`params`, `stage` and `step`: give each its own `seed` if they are training "
+                    f"checkpoints {names} of family `{self.name}` have the same `params`, `stage` "
+                    "and `step`: give each its own `seed`, all different, if they are training "
                     "runs of one recipe, else put one of them into another family"
                 )
         return self

@@ -17,7 +17,7 @@ rule declare:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         declared=declared(study),
     message:
         "Declaring margins and primary measures of {wildcards.study}"
@@ -39,7 +39,7 @@ rule measure:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=3,
+        version=4,
         benchmark="{benchmark}",
         family="{family}",
         places=lambda wildcards: plan.places(wildcards.family, [wildcards.checkpoint]),
@@ -71,7 +71,7 @@ for group in plan.groups():
         conda:
             "../../envs/scruple.yaml"
         params:
-            version=3,
+            version=4,
             benchmark=group.benchmark,
             family=group.family,
             places=plan.places(group.family, group.checkpoints),
@@ -129,7 +129,7 @@ rule find_effects:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=2,
+        version=3,
         jobs=plan.jobs(),
     message:
         "Finding the effects and verdicts of {wildcards.study}"

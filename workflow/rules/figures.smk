@@ -1,34 +1,38 @@
-# Metrics → figures.
+# Tables → figures.
 
 
 localrules:
-    plot_scaling,
+    plot_figure,
 
 
-rule plot_scaling:
+rule plot_figure:
     input:
-        "results/{study}/metrics.csv",
+        tables=[
+            f"results/{{study}}/{name}.csv"
+            for name in ("metrics", "effects", "emergence", "sensitivity")
+        ],
+        sums=plan.per_job(
+            "results/{{study}}/sums/{family}/{checkpoint}/{benchmark}.parquet"
+        ),
     output:
         png=report(
-            "figures/{study}/scaling.png",
-            caption="../report/scaling.rst",
+            "figures/{study}/{figure}.png",
+            caption="../report/figure.rst",
             category="Figures",
-            labels={"figure": "scaling"},
+            labels=lambda wildcards: {"figure": figures[wildcards.figure].title},
         ),
-        svg="figures/{study}/scaling.svg",
-        pdf="figures/{study}/scaling.pdf",
+        svg="figures/{study}/{figure}.svg",
+        pdf="figures/{study}/{figure}.pdf",
     log:
-        "results/{study}/logs/plot_scaling.log",
+        "results/{study}/logs/plot_figure/{figure}.log",
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=2,
-        conditions=list(study.conditions),
-        wording=study.wordings[0],
-        kinds={benchmark.name: benchmark.kind for benchmark in study.benchmarks},
-        scoring={family.name: family.primary_scoring for family in study.families},
+        version=1,
+        jobs=plan.jobs(),
+        caption=lambda wildcards: figures[wildcards.figure].caption,
         notes={family.name: family.note for family in study.families if family.note},
     message:
-        "Drawing the scaling figure of {wildcards.study}"
+        "Drawing {wildcards.figure} of {wildcards.study}"
     script:
-        "../../scripts/plot_scaling.py"
+        "../../scripts/plot_figure.py"

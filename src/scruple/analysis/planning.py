@@ -15,11 +15,13 @@ from scruple.statistics.planning import clusters_needed
 
 POWER = [
     "family", "checkpoint", "benchmark", "condition", "metric", "margin", "standard_error",
-    "n_clusters", "n_items", "degrees", "effect", "power", "clusters_to_show", "items_to_show",
+    "n_clusters", "n_items", "n_strata", "degrees", "status", "effect", "power",
+    "clusters_to_show", "items_to_show",
     "clusters_to_exclude", "items_to_exclude",
 ]  # fmt: skip
-_PILOT = POWER[:10]
+_PILOT = POWER[:12]
 """What is taken from the table of effects as it is."""
+_NUMBERS = ("margin", "standard_error", "n_clusters", "n_items", "n_strata", "degrees", "runs")
 TIMES = (1.5, 2.0, 3.0)
 """Effects to plan for, in margins, where none is given."""
 
@@ -30,13 +32,26 @@ def read_effects(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise ScrupleError(f"{path}: cannot be read as a table ({error}).") from None
-    missing = sorted({"primary", "reference", *_PILOT} - set(table.columns))
+    wanted = {"primary", "reference", "runs", "effect", "ci_low", "ci_high", *_PILOT}
+    missing = sorted(wanted - set(table.columns))
     if missing:
         raise ScrupleError(
             f"{path}: is no table of effects, since it lacks {', '.join(missing)}; give a study's "
             "results/<study>/effects.csv."
         )
-    return table
+    if table["primary"].dtype != bool:
+        raise ScrupleError(f"{path}: column `primary` must be True or False in every row.")
+    for name in _NUMBERS:
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        wrong = table[name].notna() & (numbers.isna() | (numbers < 0))
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise ScrupleError(
+                f"{path}: line {row + 2}: column `{name}` is {table[name].iloc[row]!r} and must be "
+                "a number, 0 or above; run the study again to have the table written anew."
+            )
+        table[name] = numbers
+    return table.dropna(subset=["margin", "n_clusters", "n_items", "n_strata"])
 
 
 def power_table(
@@ -55,7 +70,7 @@ def power_table(
         tested at its share of the level. Items are as many per cluster as in the pilot.
     """
     rows = []
-    primary = effects[effects["primary"]]
+    primary = effects[effects["primary"] & (effects["runs"] == 1)]
     place = ["family", "checkpoint", "benchmark", "condition"]
     references = primary.groupby(place)["reference"].transform("size")
     mine = primary.assign(level=ALPHA / references)[primary["reference"] == "q"]
@@ -63,6 +78,7 @@ def power_table(
         estimate = Estimate(
             pilot["effect"], pilot["ci_low"], pilot["ci_high"], pilot["standard_error"],
             float(pilot["degrees"]), int(pilot["n_clusters"]), int(pilot["n_items"]),
+            int(pilot["n_strata"]),
         )  # fmt: skip
         margin = pilot["margin"]
         each = estimate.items / max(estimate.clusters, 1)

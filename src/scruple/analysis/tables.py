@@ -18,10 +18,10 @@ from scruple.statistics.emergence import emergence
 from scruple.study import Study
 
 EFFECTS = [
-    "family", "checkpoint", "params", "stage", "step", "benchmark", "subset", "condition",
-    "wording", "scoring", "metric", "reference", "effect", "ci_low", "ci_high",
-    "standard_error", "degrees", "n_items", "n_clusters", "margin", "p_value", "p_adjusted",
-    "status", "primary", "reason",
+    "family", "checkpoint", "runs", "params", "stage", "step", "benchmark", "subset",
+    "condition", "wording", "scoring", "metric", "reference", "effect", "ci_low", "ci_high",
+    "standard_error", "degrees", "n_items", "n_clusters", "n_strata", "margin", "p_value",
+    "p_adjusted", "status", "primary", "reason",
 ]  # fmt: skip
 EMERGENCE = [
     "family", "axis", "stage", "benchmark", "condition", "wording", "scoring", "metric", "margin",
@@ -33,11 +33,12 @@ _ALONE = "; its control was not asked, so any other instruction might do the sam
 
 
 def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
-    """Return one row per checkpoint × benchmark × condition × way × reference."""
+    """Return one row per checkpoint × benchmark × condition × way × reference.
+
+    Training runs of one recipe have a row each and then one together, with all their names.
+    """
     rows = []
     for one in found:
-        if len(one.checkpoints) > 1:
-            continue
         limits = limits_of(one.margin)
         verdict = judge(one.reading, limits)
         for reference, effect in one.reading.effects.items():
@@ -53,6 +54,7 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
                     "standard_error": effect.error,
                     "degrees": effect.degrees,
                     "n_items": effect.items,
+                    "n_strata": effect.strata,
                     "n_clusters": effect.clusters,
                     "p_value": p_value(effect, limits.delta),
                     "status": verdict.status,
@@ -61,7 +63,8 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
             )
     table = _table(rows, EFFECTS)
     table["p_adjusted"] = np.nan
-    for _, group in table.groupby(["wording", "scoring", "metric"], dropna=False):
+    families = table["runs"] > 1  # of tests: those of recipes are another one
+    for _, group in table.groupby([families, "wording", "scoring", "metric"], dropna=False):
         tested = group["p_value"].dropna()
         if len(tested):
             table.loc[tested.index, "p_adjusted"] = multipletests(tested, method="holm")[1]
@@ -77,7 +80,8 @@ def _place(study: Study, one: Measured) -> dict[str, Any]:
     checkpoint = study.checkpoint(one.family, one.checkpoints[0])
     return {
         "family": one.family,
-        "checkpoint": checkpoint.name,
+        "checkpoint": " ".join(one.checkpoints),
+        "runs": len(one.checkpoints),
         "params": checkpoint.params,
         "stage": checkpoint.stage,
         "step": checkpoint.step,

@@ -29,6 +29,7 @@ from scruple.benchmarks.tally import (
     sum_up,
     tally,
 )
+from scruple.measures import LSAT_CENTRE
 from scruple.prompts import PromptFile, fill
 from scruple.statistics.clusters import ClusterSums, Function
 from scruple.study import Benchmark
@@ -38,7 +39,7 @@ SAMPLING_UNIT = "cluster"
 
 _SEX = {1: "female", 2: "male"}
 _RACES = ("black", "white")
-_CENTRES = {"lsat": 37.0, "gpa": 3.2}
+_CENTRES = {"lsat": LSAT_CENTRE, "gpa": 3.2}
 """Near the survey's means: slopes do not depend on them, sums keep more digits."""
 
 

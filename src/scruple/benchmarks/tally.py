@@ -20,6 +20,8 @@ Tally = dict[str, np.ndarray]
 
 GROUP = ["condition", "wording", "scoring"]
 """The keys of the responses that metrics are computed for, each combination on its own."""
+TOKENS = ("prompt_tokens", "reasoning_tokens")
+"""What an answer costs: tokens read, the reasoning's own included, and those sampled for it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
     Returns:
         `stratum` and `cluster`; `n`, each response's weight: its item's, shared among the item's
         orders and samples; `items`, the same share without the item's weight; `place_<k>`, the
-        weight where the answer was in place k; `valid_mass`, if the responses have it.
+        weight where the answer was in place k; `valid_mass` and TOKENS, if the responses have them.
     """
     share = 1 / rows.groupby("item_id")["item_id"].transform("size").to_numpy()
     weight = share * rows["weight"].to_numpy()
@@ -85,6 +87,8 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
     }
     if "valid_mass" in rows:
         columns["valid_mass"] = weight * rows["valid_mass"].to_numpy(dtype=float)
+    for name in (count for count in TOKENS if count in rows):
+        columns[name] = weight * rows[name].to_numpy(dtype=float)
     return columns
 
 
@@ -113,10 +117,12 @@ def sum_up(columns: Tally) -> ClusterSums:
 def shared_metrics(columns: Sequence[str]) -> list[Metric]:
     """Return the metrics that all benchmarks have, as far as the columns allow."""
     means = ("following", "following_expected", "valid_mass")
+    counts = [name for name in TOKENS if name in columns]
     places = [name for name in columns if name.startswith("place_")]
     return [
         *(Metric(name, ratio(columns, name, "n"), "items") for name in means if name in columns),
         Metric("position_bias", share_of_most_common(columns, places), "items"),
+        *(Metric(name, ratio(columns, name, "n"), "items", (0.0, np.inf)) for name in counts),
     ]
 
 

@@ -1,1 +1,21 @@
-"""The figures, one module each."""
+"""The figures: what there are (`catalogue`), and how each is drawn."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from scruple.figures.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scruple.figures.tables import Tables
+
+
+def draw(name: str, tables: Tables) -> Figure:
+    """Draw a figure of the catalogue (KeyError if there is none of that name)."""
+    entry = {entry.name: entry for entry in CATALOGUE}[name]
+    module = importlib.import_module(f"scruple.figures.{entry.module}")
+    figure: Figure = getattr(module, f"draw_{name}")(tables)
+    return figure

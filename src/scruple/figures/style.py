@@ -41,6 +41,21 @@ def look_of(condition: str, conditions: Iterable[str]) -> tuple[str, str, Any]:
     return _OTHERS[own.index(condition) % len(_OTHERS)]
 
 
+def called(condition: str) -> str:
+    """Return how figures write a condition: Q+IF+CoT."""
+    words = {"q": "Q", "if": "IF", "cot": "CoT"}
+    return "+".join(words.get(part, part.capitalize()) for part in condition.split("+"))
+
+
+def size(params: float) -> str:
+    """Write a number of parameters shortly: 70M, 1.4B."""
+    rounded = float(f"{params:.3g}")
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if rounded >= scale:
+            return f"{rounded / scale:.3g}{unit}"
+    return f"{rounded:.0f}"
+
+
 def set_style() -> None:
     """Set fonts, sizes and line widths for print."""
     sns.set_theme(

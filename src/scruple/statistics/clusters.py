@@ -75,6 +75,8 @@ class Estimate:
             much about it, less one per stratum.
         clusters: number of clusters behind it.
         items: number of items behind it.
+        strata: number of strata that the clusters are of.
+        bounds: the values that it can take.
     """
 
     value: float
@@ -84,6 +86,8 @@ class Estimate:
     degrees: float = 0
     clusters: int = 0
     items: int = 0
+    strata: int = 1
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def identity(values: np.ndarray) -> np.ndarray:
@@ -135,7 +139,7 @@ def jackknife(
     error, degrees = pooled_error(variances, each)
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     low, high = inverse(np.array([center - reach, center + reach]))
-    return Estimate(value, float(low), float(high), error, degrees, clusters)
+    return Estimate(value, float(low), float(high), error, degrees, clusters, strata=len(counts))
 
 
 def degrees_of(size: np.ndarray) -> float:

@@ -80,7 +80,9 @@ def statistic(data: ClusterSums, metric: Metric) -> Statistic:
     """Return a metric of the clusters that have items of its kind."""
     counted = metric.counted(data)
     kept = data.keep(counted > 0)
-    return Statistic(kept, metric.function, metric.weighed(kept), round(counted.sum()))
+    return Statistic(
+        kept, metric.function, metric.weighed(kept), round(counted.sum()), metric.bounds
+    )
 
 
 def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Statistic:
@@ -93,22 +95,34 @@ def signed(estimate: Estimate, sign: float) -> Estimate:
     """Return an estimate, or its negative with the ends of its interval exchanged."""
     if sign > 0:
         return estimate
-    return replace(estimate, value=-estimate.value, low=-estimate.high, high=-estimate.low)
+    low, high = estimate.bounds
+    return replace(
+        estimate,
+        value=-estimate.value,
+        low=-estimate.high,
+        high=-estimate.low,
+        bounds=(-high, -low),
+    )
 
 
 def p_value(estimate: Estimate, bound: float) -> float:
     """Return the one-sided p-value against "no larger than a bound"; NaN where undefined.
 
     The t statistic of the jackknife's standard error. Where all C clusters
-    say the same, there is no error to go by: then p = (1 − d)^C, the probability that none of them
-    would differ if a share d of all clusters did, by a whole unit, d being the distance to the
-    bound (the rule of three: Hanley & Lippman-Hand 1983).
+    say the same, there is no error to go by: then p = ((bound − l) / (value − l))^C, l being the
+    lowest value possible. That is the most that the probability of C such clusters can be if the
+    mean is no larger than the bound: if all others were at l (for l = 0 and a value of 1 the rule
+    of three: Hanley & Lippman-Hand 1983). Where l is infinite nothing is shown.
     """
     excess = estimate.value - bound
     if math.isnan(excess) or math.isnan(estimate.error):
         return float("nan")
     if estimate.error == 0:
-        return float((1 - min(max(excess, 0.0), 1.0)) ** estimate.clusters)
+        lowest = estimate.bounds[0]
+        if excess <= 0 or math.isinf(lowest):
+            return 1.0
+        share = max(bound - lowest, 0.0) / (estimate.value - lowest)
+        return float(share**estimate.clusters)
     return float(stats.t.sf(excess / estimate.error, estimate.degrees))
 
 

@@ -90,13 +90,13 @@ def emergence(
             "non-monotone",
             above,
             None,
-            "a correction is shown at a smaller checkpoint, and at a larger one that there is none",
+            "a correction is shown at one place, and at a later one that there is none",
         )
     for status in ("unreadable", "nothing to correct"):
         if all(each == status for each in statuses):
             return Emergence(status, above, None, f"every checkpoint: {status}")
     if last in ("worsens", "overcorrects", "collapses"):
-        return Emergence(last, above, None, f"the largest checkpoint {last}")
+        return Emergence(last, above, None, f"the last checkpoint {last}")
     if bottom == n:
         return Emergence(
             "absent",

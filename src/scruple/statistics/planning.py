@@ -11,7 +11,7 @@ from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import ALPHA
 
 _FEWEST, _MOST = 3, 10_000_000
-"""Clusters between which an answer is looked for."""
+"""Clusters between which an answer is looked for; of each stratum at least two are needed."""
 _CERTAIN = 20.0
 """Standard errors between value and bound from which on it is found, and the t integral fails."""
 
@@ -21,8 +21,8 @@ def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float
 
     The variance of a cluster's share is taken from the pilot, error² · clusters, and the one-sided
     t test's power from the noncentral t distribution, with degrees of freedom in proportion to the
-    pilot's. Where no cluster of the pilot differs, the
-    number is that from which on `p_value` is below the level if again none does.
+    pilot's. Of a pilot in which nothing
+    varies there is nothing to plan from.
 
     Args:
         pilot: the same difference, estimated in the pilot.
@@ -39,8 +39,8 @@ def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float
         return float("inf")
     spread = pilot.error * math.sqrt(pilot.clusters)
     if spread == 0:
-        certain = math.log(alpha) / math.log1p(-distance) if distance < 1 else 0
-        return float(max(math.ceil(certain), _FEWEST))
+        return float("nan")
+    fewest = max(_FEWEST, 2 * pilot.strata)
     size = distance / spread
     share = (pilot.degrees + 1) / pilot.clusters if pilot.degrees else 1.0
 
@@ -51,8 +51,8 @@ def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float
         found = TTestPower().power(size, clusters, alpha, df=df, alternative="larger")
         return float(found) - power
 
-    if lacking(_FEWEST) >= 0:
-        return float(_FEWEST)
+    if lacking(fewest) >= 0:
+        return float(fewest)
     if lacking(_MOST) < 0:
         return float("inf")
-    return float(math.ceil(brentq(lacking, _FEWEST, _MOST)))
+    return float(math.ceil(brentq(lacking, fewest, _MOST)))

@@ -28,12 +28,14 @@ class Statistic:
         function: from sums of shape (..., S, K) to (...).
         size: weight of the items in each cluster, shape (C,).
         items: number of items.
+        bounds: the values that it can take.
     """
 
     data: ClusterSums
     function: Function
     size: np.ndarray
     items: int
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def value(self) -> float:
         """Return the statistic."""
@@ -46,7 +48,7 @@ class Statistic:
     def estimate(self, level: float = 0.95) -> Estimate:
         """Return the statistic with its interval."""
         found = jackknife(self.data, self.function, self.size, level=level)
-        return replace(found, items=self.items)
+        return replace(found, items=self.items, bounds=self.bounds)
 
 
 def paired(first: Statistic, second: Statistic) -> Statistic:
@@ -57,7 +59,9 @@ def paired(first: Statistic, second: Statistic) -> Statistic:
     Raises:
         ValueError: if they are not of the same clusters.
     """
-    return _joined([first, second], lambda parts: parts[0] - parts[1])
+    (low, high), (other_low, other_high) = first.bounds, second.bounds
+    bounds = (low - other_high, high - other_low)
+    return replace(_joined([first, second], lambda parts: parts[0] - parts[1]), bounds=bounds)
 
 
 def mean_of(runs: Sequence[Statistic]) -> Statistic:
@@ -114,4 +118,4 @@ def _joined(
         blocks = (sums[..., n * k : (n + 1) * k] for n in range(len(parts)))
         return combine([part.function(block) for part, block in zip(parts, blocks, strict=True)])
 
-    return Statistic(data, function, first.size, first.items)
+    return Statistic(data, function, first.size, first.items, first.bounds)

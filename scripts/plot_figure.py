@@ -1,0 +1,19 @@
+"""Draw one figure."""
+
+from pathlib import Path
+
+from scruple.figures import draw
+from scruple.figures.style import save
+from scruple.figures.tables import read_tables
+from scruple.jobs import job
+from scruple.study import load_study
+
+with job(snakemake) as log:
+    jobs = map(tuple, snakemake.params.jobs)
+    tables = read_tables(
+        load_study(snakemake.config),
+        Path(snakemake.input.tables[0]).parent,
+        dict(zip(jobs, map(Path, snakemake.input.sums), strict=True)),
+    )
+    save(draw(snakemake.wildcards.figure, tables), snakemake.output)
+    log.info("drew %s", ", ".join(snakemake.output))

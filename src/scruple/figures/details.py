@@ -1,0 +1,124 @@
+"""Inside two benchmarks, at each family's largest checkpoint: occupations and profiles."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scruple.figures.lines import add_legend
+from scruple.figures.style import MM, WIDTH, called, look_of, set_style
+from scruple.figures.tables import Tables
+from scruple.measures import LSAT_CENTRE
+
+_PRONOUNS = ("neutral", "female", "male")
+_COLORS = ("#999999", "#D55E00", "#0072B2")
+
+
+def draw_pronouns(tables: Tables) -> Figure:
+    """Draw pronouns per occupation and the calibration under Match (original: figure 4).
+
+    Above, the mass on neutral, female and male pronouns, occupations sorted by neutral mass, under
+    the condition with the longest name that asks for no bias; below, p(female) against the real
+    share under `q` and `q+match`, where the diagonal is the real share.
+    """
+    set_style()
+    study = tables.study
+    benchmark = next(b.name for b in study.benchmarks if b.kind == "winogender")
+    families = [family.name for family in study.families]
+    condition = next(
+        (c for c in ("q+if+cot", "q+if", "q") if c in study.conditions), study.conditions[0]
+    )
+    figure, axes = plt.subplots(
+        2, len(families), figsize=(min(WIDTH, 80 * MM * len(families)), 105 * MM),
+        squeeze=False, layout="constrained", sharey="row",
+    )  # fmt: skip
+    for column, family in enumerate(families):
+        checkpoint = tables.largest(family).name
+        above, below = axes[0, column], axes[1, column]
+        _masses(above, tables.clusters(family, checkpoint, benchmark, condition))
+        above.set_title(f"{checkpoint}\n({family}), {called(condition)}")
+        for name in ("q", "q+match"):
+            _calibration(below, tables.clusters(family, checkpoint, benchmark, name), name, tables)
+        below.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=(0, (4, 3)))
+        below.set_xlabel("real share of women")
+    axes[0, 0].set_ylabel("probability")
+    axes[1, 0].set_ylabel("p(female)")
+    axes[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    notes = tables.notes()
+    add_legend(figure, ["q", "q+match"], study.conditions, notes, len(families), bars="")
+    return figure
+
+
+def _masses(axis: Axes, table: pd.DataFrame | None) -> None:
+    axis.set_xlabel("occupations, by neutral mass")
+    axis.set_xticks([])
+    if table is None:
+        return
+    neutral = (table["neutral_mass"] / table["n"]).to_numpy()
+    female, male = ((table[name] / table["n"]).to_numpy() for name in ("female", "male"))
+    valid = np.asarray((table["valid_mass"] / table["n"]).to_numpy())
+    parts = pd.DataFrame({"neutral": neutral, "female": female * valid, "male": male * valid})
+    parts = parts.sort_values(["neutral", "female"], kind="stable").reset_index(drop=True)
+    axis.stackplot(
+        parts.index, *(parts[name] for name in _PRONOUNS), labels=_PRONOUNS, colors=_COLORS,
+        step="mid", linewidth=0,
+    )  # fmt: skip
+    axis.set_xlim(0, len(parts) - 1)
+    axis.set_ylim(0, 1)
+
+
+def _calibration(axis: Axes, table: pd.DataFrame | None, name: str, tables: Tables) -> None:
+    if table is None or "x" not in table:
+        return
+    color, marker, _ = look_of(name, tables.study.conditions)
+    axis.plot(
+        table["x"] / table["n"] + 0.5, table["female"] / table["n"], marker, color=color,
+        markersize=2.5, alpha=0.7,
+    )  # fmt: skip
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+
+
+def draw_profiles(tables: Tables) -> Figure:
+    """Draw p(yes) against the LSAT for Black and for white applicants, at each largest checkpoint.
+
+    Profiles of the same score are taken together, weighted by the people who have them.
+    """
+    set_style()
+    study = tables.study
+    benchmark = next(b.name for b in study.benchmarks if b.kind == "admissions")
+    shown = [c for c in ("q", "q+if", "q+if+cot", "q+placebo") if c in study.conditions]
+    families = [family.name for family in study.families]
+    figure, axes = plt.subplots(
+        len(families), len(shown), figsize=(WIDTH, (45 * len(families) + 12) * MM), squeeze=False,
+        layout="constrained", sharex=True, sharey=True,
+    )  # fmt: skip
+    dark, light = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
+    for row, family in enumerate(families):
+        checkpoint = tables.largest(family).name
+        for column, condition in enumerate(shown):
+            axis = axes[row, column]
+            table = tables.clusters(family, checkpoint, benchmark, condition)
+            if row == 0:
+                axis.set_title(called(condition))
+            if row == len(families) - 1:
+                axis.set_xlabel("LSAT")
+            if table is None:
+                continue
+            table = table.assign(score=(table["lsat"] / table["n"] + LSAT_CENTRE).round())
+            sums = table.groupby("score").sum()
+            axis.plot(sums.index, sums["p_black"] / sums["n_black"], "-", color=dark,
+                      label="Black", linewidth=1)  # fmt: skip
+            axis.plot(sums.index, sums["p_white"] / sums["n_white"], "--", color=light,
+                      label="white", linewidth=1)  # fmt: skip
+            axis.set_ylim(-0.02, 1.02)
+        axes[row, 0].set_ylabel(f"{family}\n{checkpoint}\np(yes)")
+    axes[0, -1].legend(frameon=False)
+    notes = tables.notes()
+    if notes:
+        add_legend(figure, [], study.conditions, notes, 4, bars="")
+    return figure

@@ -1,0 +1,132 @@
+"""Forests: effects with their margins, their spread, and where corrections emerge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scruple.figures.lines import add_legend
+from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
+from scruple.figures.tables import Tables
+
+
+def draw_effects(tables: Tables) -> Figure:
+    """Draw a forest of the effects against `q` at every checkpoint, with margin and status."""
+    rows = tables.primary_effects()
+    kinds = list(dict.fromkeys(rows["benchmark"]))
+    places = list(dict.fromkeys(zip(rows["family"], rows["checkpoint"], strict=True)))
+    conditions = [c for c in tables.study.conditions if c in set(rows["condition"])]
+    figure, axes = _start(places, conditions, len(kinds))
+    for axis, benchmark in zip(axes, kinds, strict=False):
+        mine = rows[rows["benchmark"] == benchmark]
+        _forest(axis, mine, places, conditions, tables)
+        axis.set_title(benchmark)
+        axis.set_xlabel("bias removed (effect)")
+    remark = "against Q; bars: 95 % intervals; shaded: within the margin; filled: shown"
+    add_legend(figure, conditions, tables.study.conditions, tables.notes(), 4, bars=remark)
+    return figure
+
+
+def _start(
+    places: Sequence[tuple[str, str]], conditions: Sequence[str], kinds: int
+) -> tuple[Figure, Sequence[Axes]]:
+    """Start a figure with a line per checkpoint and a panel per benchmark."""
+    set_style()
+    height = min(240.0, 24 + len(places) * (2.2 * len(conditions) + 1.6)) * MM
+    figure, axes = plt.subplots(
+        1, max(kinds, 1), figsize=(WIDTH, height), squeeze=False, sharey=True, layout="constrained"
+    )
+    names = [
+        f"{family}\n{name}" if number == 0 or places[number - 1][0] != family else name
+        for number, (family, name) in enumerate(places)
+    ]
+    axes[0, 0].set_yticks(range(len(places)), names)
+    axes[0, 0].set_ylim(len(places) - 0.5, -0.5)
+    return figure, list(axes[0])
+
+
+def _forest(
+    axis: Axes, rows: pd.DataFrame, places: list[tuple[str, str]], conditions: list[str],
+    tables: Tables,
+) -> None:  # fmt: skip
+    margin = float(rows["margin"].iloc[0])
+    axis.axvspan(-margin, margin, color="0.92", zorder=0, linewidth=0)
+    axis.axvline(0, color="0.5", linewidth=0.6, linestyle=(0, (4, 3)))
+    for row in rows.to_dict("records"):
+        shift = (conditions.index(row["condition"]) + 0.5) / len(conditions) - 0.5
+        y = places.index((row["family"], row["checkpoint"])) + 0.8 * shift
+        color, marker, _ = look_of(row["condition"], tables.study.conditions)
+        axis.hlines(y, row["ci_low"], row["ci_high"], color=color, linewidth=0.8)
+        face = color if row["status"] == "effect" else "white"
+        axis.plot(row["effect"], y, marker, color=color, markersize=3, markerfacecolor=face,
+                  markeredgewidth=0.7)  # fmt: skip
+
+
+def draw_sensitivity(tables: Tables) -> Figure:
+    """Draw the range of each effect over wordings, scorings and option orders."""
+    table = tables.sensitivity
+    kinds = list(dict.fromkeys(table["benchmark"]))
+    places = list(dict.fromkeys(zip(table["family"], table["checkpoint"], strict=True)))
+    conditions = [c for c in tables.study.conditions if c in set(table["condition"])]
+    figure, axes = _start(places, conditions, len(kinds))
+    for axis, benchmark in zip(axes, kinds, strict=False):
+        axis.axvline(0, color="0.5", linewidth=0.6, linestyle=(0, (4, 3)))
+        for row in table[table["benchmark"] == benchmark].to_dict("records"):
+            shift = (conditions.index(row["condition"]) + 0.5) / len(conditions) - 0.5
+            y = places.index((row["family"], row["checkpoint"])) + 0.8 * shift
+            color, marker, _ = look_of(row["condition"], tables.study.conditions)
+            axis.hlines(y, row["lowest"], row["highest"], color=color, linewidth=1.6, alpha=0.5)
+            axis.plot(row["effect"], y, marker, color=color, markersize=3)
+        axis.set_title(benchmark)
+        axis.set_xlabel("bias removed (effect)")
+    ways = int(table["n_ways"].max()) if len(table) else 0
+    remark = f"bars: lowest to highest over up to {ways} ways of asking; points: the primary one"
+    add_legend(figure, conditions, tables.study.conditions, tables.notes(), 4, bars=remark)
+    return figure
+
+
+def draw_emergence(tables: Tables) -> Figure:
+    """Draw, along size, the interval in which each correction emerges, with its verdict."""
+    table = tables.emergence
+    table = table[table["primary"].astype(bool) & (table["axis"] == "params")]
+    set_style()
+    labels = [
+        f"{row['family']}{', ' + row['stage'] if row['stage'] not in ('', 'base') else ''}  "
+        f"{row['benchmark']}  {called(row['condition'])}"
+        for row in table.to_dict("records")
+    ]
+    figure, axis = plt.subplots(
+        figsize=(WIDTH, (26 + 4.2 * len(labels)) * MM), layout="constrained"
+    )
+    sizes = sorted({c.params for f in tables.study.families for c in f.checkpoints})
+    low, high = sizes[0] / 1.6, sizes[-1] * 1.6
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    for y, row in enumerate(table.to_dict("records")):
+        color = look_of(row["condition"], tables.study.conditions)[0]
+        above, at_most = (pd.to_numeric(row[name]) for name in ("above", "at_most"))
+        axis.hlines(y, low, high, color="0.9", linewidth=0.6, zorder=0)
+        if not np.isnan(above):  # shown to be absent up to here
+            axis.hlines(y, low, above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
+            axis.plot(above, y, "|", color="0.35", markersize=6)
+        if not np.isnan(at_most):  # shown from here on
+            axis.hlines(y, at_most, high, color=color, linewidth=2.4)
+            axis.plot(at_most, y, "|", color=color, markersize=7)
+        axis.text(
+            1.01, y, row["verdict"], transform=axis.get_yaxis_transform(), va="center", fontsize=6,
+            fontweight="bold" if row["verdict"] == "emerges" else "normal",
+        )  # fmt: skip
+    axis.set_yticks(range(len(labels)), labels, fontsize=6)
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    shown = sizes if len(sizes) <= 9 else sizes[:: -(-len(sizes) // 9)]
+    axis.set_xticks(shown, [size(each) for each in shown])
+    axis.minorticks_off()
+    axis.set_xlabel("parameters")
+    remark = "dotted: shown to be absent; thick: shown at each size; between: where it emerges"
+    add_legend(figure, [], tables.study.conditions, tables.notes(), 4, bars=remark)
+    return figure

@@ -1,0 +1,148 @@
+"""The interactive charts, as Vega-Lite specifications with their data inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from scruple.figures.scaling import at_last_steps
+from scruple.figures.style import CONDITIONS, called, look_of
+from scruple.figures.tables import Tables
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+_COLUMNS = {
+    "line": "line", "place": "place", "checkpoint": "checkpoint", "params": "params",
+    "condition": "condition", "value": "value", "ci_low": "low", "ci_high": "high",
+    "n_items": "items", "status": "status",
+}  # fmt: skip
+_BESIDE = 1.6
+"""Ratio of sizes over which the conditions of one size are spread."""
+_FIELDS = ("checkpoint", "params", "condition", "value", "low", "high", "items", "status")
+
+
+def bias_charts(tables: Tables) -> list[dict[str, Any]]:
+    """Return one chart per benchmark: its primary measure of bias against size."""
+    charts = []
+    for benchmark in tables.study.benchmarks:
+        metric, subset = tables.measure(benchmark.name)
+        rows = tables.rows(benchmark.name, metric, subset)
+        name = tables.title(benchmark.name, metric).replace("\n", " ")
+        charts.append(_chart(tables, rows, name, f"bias-{benchmark.name}"))
+    return [chart for chart in charts if chart["values"]]
+
+
+def effect_charts(tables: Tables) -> list[dict[str, Any]]:
+    """Return one chart per benchmark: the bias that each condition removes, with the margin."""
+    charts = []
+    effects = tables.primary_effects().rename(columns={"effect": "value"})
+    for benchmark in tables.study.benchmarks:
+        rows = effects[effects["benchmark"] == benchmark.name]
+        if len(rows):
+            name = f"{benchmark.name}: bias removed, against Q"
+            margin = float(rows["margin"].iloc[0])
+            charts.append(_chart(tables, rows, name, f"effect-{benchmark.name}", margin))
+    return charts
+
+
+def _chart(
+    tables: Tables, rows: pd.DataFrame, title: str, identity: str, margin: float | None = None
+) -> dict[str, Any]:
+    """Return a chart: an identity, a title, a description, the specification and its values."""
+    placed = pd.concat([rows.iloc[:0], *at_last_steps(tables, rows)])
+    kept = placed[[name for name in _COLUMNS if name in placed]].rename(columns=_COLUMNS)
+    kept = kept[kept["value"].notna()]
+    names = list(tables.study.conditions)
+    shift = kept["condition"].map(lambda name: (names.index(name) + 0.5) / len(names) - 0.5)
+    kept = kept.assign(
+        x=kept["params"] * _BESIDE ** shift.astype(float), condition=kept["condition"].map(called)
+    )
+    values = json.loads(kept.to_json(orient="records", double_precision=6))
+    return {
+        "id": identity,
+        "title": title,
+        "description": f"{title}, against the number of parameters; a table of the same numbers "
+        "is below.",
+        "spec": _spec(title, tables.study.conditions, margin, {str(name) for name in kept}),
+        "values": values,
+    }
+
+
+def _spec(
+    title: str, conditions: Sequence[str], margin: float | None, fields: set[str]
+) -> dict[str, Any]:
+    names = [called(condition) for condition in conditions]
+    looks = [look_of(condition, conditions) for condition in conditions]
+    color = {
+        "field": "condition", "type": "nominal", "legend": None,
+        "scale": {"domain": names, "range": [color for color, _, _ in looks]},
+    }  # fmt: skip
+    x = {
+        "field": "x", "type": "quantitative", "title": "parameters",
+        "scale": {"type": "log", "padding": 16}, "axis": {"format": "~s", "tickCount": 5,
+                                                         "grid": False},
+    }  # fmt: skip
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": True}}
+    tooltip = [
+        {"field": field, "type": "quantitative" if field in ("value", "low", "high") else "nominal",
+         **({"format": ".3f"} if field in ("value", "low", "high") else {})}
+        for field in _FIELDS if field in fields
+    ]  # fmt: skip
+    zero = {
+        "data": {"values": [{"zero": 0}]},
+        "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
+        "encoding": {"y": {"datum": 0, "type": "quantitative"}},
+    }
+    layers: list[dict[str, Any]] = [zero]
+    if margin is not None:
+        layers.insert(0, {
+            "data": {"values": [{"low": -margin, "high": margin}]},
+            "mark": {"type": "rect", "color": "#e8e8e8"},
+            "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+        })  # fmt: skip
+    layers += [
+        {
+            "mark": {"type": "line", "strokeWidth": 1.5},
+            "encoding": {"x": x, "y": {**y, "aggregate": "mean"}, "color": color},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"},
+                         "color": color},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 45},
+            "encoding": {
+                "x": x, "y": y, "color": color, "tooltip": tooltip,
+                "shape": {"field": "condition", "type": "nominal", "legend": None,
+                          "scale": {"domain": names, "range": [_SHAPES[m] for _, m, _ in looks]}},
+            },
+        },
+    ]  # fmt: skip
+    return {
+        "$schema": SCHEMA,
+        "title": title,
+        "description": title,
+        "width": "container",
+        "height": 240,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "config": {"font": "system-ui, sans-serif", "background": "white",
+                   "title": {"anchor": "start", "fontSize": 13}},
+        "params": [{"name": "shown", "value": names}, {"name": "line", "value": ""}],
+        "transform": [
+            {"filter": "indexof(shown, datum.condition) >= 0"},
+            {"filter": "datum.line == line"},
+        ],
+        "data": {"name": "table"},
+        "layer": layers,
+    }  # fmt: skip
+
+
+_SHAPES = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down",
+    "P": "cross", "X": "stroke", "p": "wedge", "h": "arrow", "<": "triangle-left",
+}  # fmt: skip
+"""Matplotlib's markers → Vega's, so that figures and charts look alike."""
+assert {marker for _, marker, _ in CONDITIONS.values()} <= set(_SHAPES)

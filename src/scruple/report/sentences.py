@@ -1,0 +1,99 @@
+"""Verdicts in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from scruple.analysis.readings import CONTROLS
+from scruple.figures.style import called, size
+
+_SAID = {
+    "emerges": "removes bias from {at_most} on, and is shown not to up to {above}: it emerges "
+    "between the two.",
+    "present throughout": "removes bias at every {thing} of the study.",
+    "absent": "is shown to remove less than the margin at every {thing}: no correction.",
+    "nothing to correct": "has nothing to correct: without it the answers are at parity.",
+    "non-monotone": "removes bias somewhere, and at a later {thing} it is shown not to.",
+    "worsens": "adds bias at the last {thing}.",
+    "overcorrects": "turns the bias round at the last {thing}.",
+    "collapses": "costs the last {thing} its ability to answer: no bias, since no answer.",
+    "unreadable": "cannot be judged: no {thing} reads the questions well enough for its bias to "
+    "mean anything.",
+    "undecided": "cannot be judged with so many items{ends}.",
+}
+"""Verdicts → what a condition does, as a sentence goes on."""
+
+
+def sentence(row: Mapping[Any, Any]) -> str:
+    """Return what a row of the table of emergence says, after the condition's name."""
+    thing = {"params": "size", "stage": "stage"}.get(row["axis"].split(" ")[0], "step")
+    above, at_most = (_place(row[name], thing) for name in ("above", "at_most"))
+    ends = []
+    if above and row["verdict"] == "undecided":
+        ends.append(f"it is shown not to remove bias up to {above}")
+    if at_most and row["verdict"] == "undecided":
+        ends.append(f"it removes bias from {at_most} on")
+    told = _SAID[row["verdict"]]
+    return told.format(
+        thing=thing, above=above, at_most=at_most, ends="".join(f"; {end}" for end in ends)
+    )
+
+
+def _place(value: Any, thing: str) -> str:
+    if pd.isna(value) or value == "":
+        return ""
+    if thing == "size":
+        return f"{size(float(value))} parameters"
+    return str(value) if thing == "stage" else f"step {float(value):g}"
+
+
+def verdicts(emergence: pd.DataFrame, largest: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the primary verdicts, grouped by family and benchmark, instructions first.
+
+    Args:
+        emergence: the table of emergence.
+        largest: family → its largest size, for the heading.
+
+    Returns:
+        Groups with `family`, `axis`, `benchmark` and `lines`; a line has `condition`, `verdict`,
+        `sentence`, `reason`, `control` (it asks for nothing), `runs`.
+    """
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    primary = emergence[emergence["primary"].astype(bool)]
+    for row in primary.to_dict("records"):
+        key = (row["family"], row["axis"], row["stage"], row["benchmark"])
+        group = groups.setdefault(
+            key,
+            {
+                "family": row["family"],
+                "axis": axis_name(row["axis"], row["stage"]),
+                "benchmark": row["benchmark"],
+                "up_to": largest.get(row["family"], ""),
+                "lines": [],
+            },
+        )
+        group["lines"].append(
+            {
+                "condition": called(row["condition"]),
+                "verdict": row["verdict"],
+                "sentence": sentence(row),
+                "reason": row["reason"],
+                "control": row["condition"] in CONTROLS,
+                "runs": int(row["runs"]),
+            }
+        )
+    for group in groups.values():
+        group["lines"].sort(key=lambda line: line["control"])
+    return list(groups.values())
+
+
+def axis_name(axis: str, stage: str) -> str:
+    """Return an axis as words: `size`, `steps at 592k parameters`."""
+    kind, _, params = axis.partition(" at ")
+    suffix = f" ({stage})" if stage not in ("", "base") else ""
+    if kind == "params":
+        return f"along size{suffix}"
+    return f"along {kind}s at {size(float(params))} parameters{suffix}"
