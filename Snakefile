@@ -36,6 +36,7 @@ include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/control.smk"
 
 
@@ -53,10 +54,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        f"results/{study.study}/metrics.csv",
-        f"results/{study.study}/effects.csv",
-        f"results/{study.study}/emergence.csv",
-        f"results/{study.study}/provenance.json",
+        f"results/{study.study}/report.html",
         [plan.figure(name) for name in figures],
 
 

@@ -69,6 +69,15 @@ def project(tmp_path):
     return copy_project(tmp_path / "project")
 
 
+@pytest.fixture(scope="session")
+def control_project(tmp_path_factory):
+    """The embedded study, run once for all that look at it."""
+    folder = copy_project(tmp_path_factory.mktemp("control") / "project")
+    done = run_snakemake(folder, "--configfile", "studies/control.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
 def copy_project(target):
     """Copy what the workflow needs, and return the copy's folder."""
     target.mkdir()

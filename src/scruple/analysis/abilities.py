@@ -27,8 +27,8 @@ ABILITIES = [
     "family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
     "corrects_above", "corrects_at_most", "corrects", "order",
 ]  # fmt: skip
-_SURE = Estimate(1.0, 1.0, 1.0, 0.0, 1, 1)
-_NO_CHANGE = Estimate(0.0, 0.0, 0.0, 0.0, 1, 1)
+_SURE = Estimate(1.0, 1.0, 1.0, 0.0, 1, 1, bounds=(0.0, 1.0))
+_NO_CHANGE = Estimate(0.0, 0.0, 0.0, 0.0, 1, 1, bounds=(-1.0, 1.0))
 
 
 def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.DataFrame:

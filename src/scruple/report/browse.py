@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.tally import probabilities
@@ -23,16 +24,17 @@ from scruple.responses import build_asks
 from scruple.study import Benchmark, Study
 
 MOST = 100_000
-"""Responses in a page; of a larger study a random part of the items, the same at every checkpoint."""
+"""About as many responses are in a page: of a larger study a random part of the items."""
 _PIECE = 400
 """Texts that are unpacked together."""
 _KEYS = ("item_id", "condition", "wording", "scoring", "order")
-_NAMES = ("benchmark", "family", "checkpoint", "condition", "wording", "scoring", "item", "answer",
-          "expected")  # fmt: skip
+_NAMES = ("benchmark", "family", "checkpoint", "condition", "wording", "scoring", "item", "role",
+          "answer", "expected", "options")  # fmt: skip
 
 
-def packed(text: str) -> str:
-    """Compress a text, the same bytes for the same text, and write it in base64."""
+def packed(content: Any) -> str:
+    """Write plain data as JSON, compress it, the same bytes for the same data, and write base64."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
@@ -63,7 +65,7 @@ def browse(
         mine = {key: path for key, path in responses.items() if key[2] == benchmark.name}
         table = pd.read_parquet(items[benchmark.name])
         share = min(1.0, most / max(total, 1))
-        chosen = table[table["item_id"].isin(_chosen(study, table["item_id"], share))]
+        chosen = table[table["item_id"].isin(_chosen(study, list(table["item_id"]), share))]
         prompts = _prompts(study, benchmark, chosen, texts)
         for (family, checkpoint, name), path in mine.items():
             answers = pd.read_parquet(path)
@@ -75,13 +77,13 @@ def browse(
     columns: dict[str, list[Any]] = {
         name: [place[name][row[name]] for row in rows] for name in _NAMES
     }
-    for name in ("order", "sample", "p", "valid", "prompt", "reasoning", "tokens", "options"):
+    for name in ("order", "sample", "p", "valid", "prompt", "reasoning", "tokens"):
         columns[name] = [row[name] for row in rows]
     return {
         "rows": len(rows),
         "all": total,
         "names": names,
-        "table": packed(json.dumps(columns, separators=(",", ":"), ensure_ascii=False)),
+        "table": packed(columns),
         "texts": texts.pieces(),
         "size": _PIECE,
     }
@@ -100,15 +102,10 @@ class _Texts:
     def pieces(self) -> list[str]:
         """Return all texts, packed."""
         every = list(self._numbers)
-        return [
-            packed(json.dumps(every[k : k + _PIECE], ensure_ascii=False))
-            for k in range(0, len(every), _PIECE)
-        ]
+        return [packed(every[k : k + _PIECE]) for k in range(0, len(every), _PIECE)]
 
 
 def _count(path: Path) -> int:
-    import pyarrow.parquet as pq
-
     return int(pq.read_metadata(path).num_rows)
 
 
@@ -127,19 +124,18 @@ def _chosen(study: Study, names: Sequence[str], share: float) -> list[str]:
 
 def _prompts(
     study: Study, benchmark: Benchmark, items: pd.DataFrame, texts: _Texts
-) -> dict[tuple[Any, ...], tuple[int, dict[str, str]]]:
-    """Return each prompt's text and the surface forms of its answers.
+) -> dict[tuple[Any, ...], int]:
+    """Return the number of each prompt's text.
 
-    A prompt's text is JSON of its turns: what the human says, how the reasoning opens, the human's
-    turn after it, how the answer opens.
+    It is JSON of its turns: what the human says, how the reasoning opens, the human's turn after
+    it, how the answer opens.
     """
     found = {}
     for ask in build_asks(study, benchmark, items):
         if ask.keys[5] == 0:
             turns = ask.turns
             parts = [turns.human, turns.opening, turns.final, turns.lead_in]
-            forms = {answer: " / ".join(forms) for answer, forms in ask.candidates.items()}
-            found[ask.keys[:5]] = (texts.add(json.dumps(parts, ensure_ascii=False)), forms)
+            found[ask.keys[:5]] = texts.add(json.dumps(parts, ensure_ascii=False))
     return found
 
 
@@ -147,15 +143,16 @@ def _rows(
     benchmark: Benchmark,
     items: pd.DataFrame,
     answers: pd.DataFrame,
-    prompts: Mapping[tuple[Any, ...], tuple[int, dict[str, str]]],
+    prompts: Mapping[tuple[Any, ...], int],
     texts: _Texts,
 ) -> Iterator[dict[str, Any]]:
-    module = benchmark_module(benchmark.kind)
-    p = probabilities(answers, module.ANSWERS)
-    expected = _expected(benchmark, items)
+    names = benchmark_module(benchmark.kind).ANSWERS
+    p = probabilities(answers, names)
+    of = {item["item_id"]: item for item in items.to_dict("records")}
     for number, row in enumerate(answers.to_dict("records")):
-        prompt, forms = prompts[tuple(row[key] for key in _KEYS)]
-        reasoning = row.get("reasoning")
+        item, reasoning = of[row["item_id"]], row.get("reasoning")
+        options = _options(benchmark, item, names)
+        right = row["target"] or (str(item["label"]) if benchmark.kind == "bbq" else "")
         yield {
             "item": row["item_id"],
             "condition": row["condition"],
@@ -163,23 +160,29 @@ def _rows(
             "scoring": row["scoring"],
             "order": int(row["order"]),
             "sample": int(row["sample"]),
-            "answer": forms.get(row["answer"], row["answer"]).strip(),
-            "expected": (row["target"] and forms.get(row["target"], row["target"]).strip())
-            or expected.get(row["item_id"], ""),
+            "role": _role(benchmark, item, row["answer"]),
+            "answer": options[row["answer"]],
+            "expected": options.get(right, ""),
+            "options": json.dumps(list(options.values()), ensure_ascii=False),
             "p": [round(float(value), 4) for value in p[number]],
-            "options": [forms.get(name, name).strip() for name in module.ANSWERS],
             "valid": None if math.isnan(row["valid_mass"]) else round(row["valid_mass"], 4),
-            "prompt": prompt,
-            "reasoning": texts.add(reasoning) if reasoning else -1,
+            "prompt": prompts[tuple(row[key] for key in _KEYS)],
+            "reasoning": texts.add(reasoning) if isinstance(reasoning, str) else -1,
             "tokens": int(row["prompt_tokens"]),
         }
 
 
-def _expected(benchmark: Benchmark, items: pd.DataFrame) -> dict[str, str]:
-    """Return the answer that is right, for items that have one."""
+def _options(benchmark: Benchmark, item: Mapping[Any, Any], names: Sequence[str]) -> dict[str, str]:
+    """Return what each answer says: BBQ's options as texts, else the answers' own names."""
     if benchmark.kind != "bbq":
-        return {}
-    return {
-        row["item_id"]: str(row.get(f"ans{row['label']}", ""))
-        for row in items.to_dict("records")
-    }
+        return {name: name for name in names}
+    return {name: str(item[f"ans{name}"]) for name in names}
+
+
+def _role(benchmark: Benchmark, item: Mapping[Any, Any], answer: str) -> str:
+    """Return what an answer means for the bias that is measured."""
+    if benchmark.kind != "bbq":
+        return answer
+    if answer == str(item["unknown"]):
+        return "nobody"
+    return "biased" if answer == str(item["biased"]) else "other person"

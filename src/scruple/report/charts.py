@@ -81,8 +81,8 @@ def _spec(
     }  # fmt: skip
     x = {
         "field": "x", "type": "quantitative", "title": "parameters",
-        "scale": {"type": "log", "padding": 16}, "axis": {"format": "~s", "tickCount": 5,
-                                                         "grid": False},
+        "scale": {"type": "log", "nice": False, "padding": 16},
+        "axis": {"format": "~s", "tickCount": 5, "grid": False},
     }  # fmt: skip
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": True}}
     tooltip = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -50,12 +50,11 @@ def _place(value: Any, thing: str) -> str:
     return str(value) if thing == "stage" else f"step {float(value):g}"
 
 
-def verdicts(emergence: pd.DataFrame, largest: Mapping[str, str]) -> list[dict[str, Any]]:
+def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the primary verdicts, grouped by family and benchmark, instructions first.
 
     Args:
         emergence: the table of emergence.
-        largest: family → its largest size, for the heading.
 
     Returns:
         Groups with `family`, `axis`, `benchmark` and `lines`; a line has `condition`, `verdict`,
@@ -71,7 +70,6 @@ def verdicts(emergence: pd.DataFrame, largest: Mapping[str, str]) -> list[dict[s
                 "family": row["family"],
                 "axis": axis_name(row["axis"], row["stage"]),
                 "benchmark": row["benchmark"],
-                "up_to": largest.get(row["family"], ""),
                 "lines": [],
             },
         )
@@ -88,6 +86,40 @@ def verdicts(emergence: pd.DataFrame, largest: Mapping[str, str]) -> list[dict[s
     for group in groups.values():
         group["lines"].sort(key=lambda line: line["control"])
     return list(groups.values())
+
+
+def overview(emergence: pd.DataFrame, conditions: Sequence[str]) -> dict[str, Any]:
+    """Return the primary verdicts along size as a table: families and benchmarks × conditions."""
+    table = emergence[emergence["primary"].astype(bool) & (emergence["axis"] == "params")]
+    shown = [name for name in conditions if name in set(table["condition"])]
+    rows = []
+    for (family, stage, benchmark), group in table.groupby(
+        ["family", "stage", "benchmark"], sort=False
+    ):
+        cells = {row["condition"]: row for row in group.to_dict("records")}
+        rows.append(
+            {
+                "family": family if stage in ("", "base") else f"{family}, {stage}",
+                "benchmark": benchmark,
+                "cells": [
+                    {"verdict": cells[name]["verdict"], "interval": _interval(cells[name])}
+                    if name in cells
+                    else None
+                    for name in shown
+                ],
+            }
+        )
+    return {"conditions": [called(name) for name in shown], "rows": rows}
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    above, at_most = (
+        "" if pd.isna(row[name]) or row[name] == "" else size(float(row[name]))
+        for name in ("above", "at_most")
+    )
+    if above and at_most:
+        return f"({above}, {at_most}]"
+    return f"from {at_most} on" if at_most else ""
 
 
 def axis_name(axis: str, stage: str) -> str:

@@ -1,0 +1,230 @@
+"""The report: verdicts in sentences, charts, figures, tables, single responses, provenance."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import vl_convert
+from markupsafe import Markup
+
+from scruple.figures.catalogue import figures_of
+from scruple.figures.scaling import size_lines
+from scruple.figures.style import called, look_of
+from scruple.figures.tables import Tables
+from scruple.report.charts import bias_charts, effect_charts
+from scruple.report.sentences import overview, verdicts
+
+_TABLES = {
+    "emergence": (
+        "Emergence",
+        "Where along its axis each correction emerges, with the reason.",
+        ("family", "axis", "stage", "benchmark", "condition", "metric", "margin", "reference",
+         "runs", "verdict", "above", "at_most", "reason"),
+    ),
+    "effects": (
+        "Effects",
+        "What each condition removes at each checkpoint, against each reference.",
+        ("family", "checkpoint", "params", "stage", "step", "benchmark", "condition", "reference",
+         "effect", "ci_low", "ci_high", "p_value", "p_adjusted", "status", "reason"),
+    ),
+    "abilities": (
+        "Two abilities",
+        "Does correction come before, with or after the following of plain instructions?",
+        ("family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
+         "corrects_above", "corrects_at_most", "corrects", "order"),
+    ),
+    "curves": (
+        "Shapes",
+        "Shapes of effect along size, and which of them these sizes cannot tell apart.",
+        ("family", "stage", "benchmark", "condition", "metric", "model", "against", "p_value",
+         "reason"),
+    ),
+    "sensitivity": (
+        "Sensitivity",
+        "The spread of effects over wordings, scorings and option orders.",
+        ("family", "checkpoint", "benchmark", "condition", "effect", "lowest", "highest", "n_ways",
+         "sd_wording", "sd_order", "sd_items"),
+    ),
+    "power": (
+        "The next study",
+        "How many clusters and items show an effect, or that there is none, with 80 % power.",
+        ("family", "checkpoint", "benchmark", "condition", "status", "effect", "n_clusters",
+         "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude"),
+    ),
+}  # fmt: skip
+"""Tables of the page → title, caption and columns."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the page is made from.
+
+    Attributes:
+        tables: the study's tables.
+        folder: its results, with the CSV files of _TABLES.
+        figures: name → SVG file.
+        browser: what `browse` returns.
+        declared: when the declaration was made, in a sentence.
+        provenance: the record.
+    """
+
+    tables: Tables
+    folder: Path
+    figures: Mapping[str, Path]
+    browser: Mapping[str, Any]
+    declared: str
+    provenance: Mapping[str, Any]
+
+
+def write_page(material: Material) -> str:
+    """Return the whole page; nothing in it refers to anything outside."""
+    tables = material.tables
+    study = tables.study
+    scripts = [_datatables(), _vega(), _page("report.js")]
+    scripts = [script.replace("</script", "<\\/script") for script in scripts]
+    primary = tables.emergence["primary"].astype(bool)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    effects = tables.primary_effects().drop_duplicates(
+        ["family", "checkpoint", "benchmark", "condition"]
+    )
+    statuses = effects["status"].value_counts()
+    return environment.from_string(_page("report.html.j2")).render(
+        study=study.study,
+        version=version("scruple"),
+        policy=_policy(scripts),
+        styles=Markup(_bundled("dt_bundle.css") + _page("report.css")),
+        families=study.families,
+        checkpoints=len(study.members()),
+        responses=f"{material.browser['all']:,}",
+        notes=_notes(tables.notes()),
+        declared={
+            "text": material.declared,
+            "late": material.declared != "declared before the first response",
+        },
+        verdicts=verdicts(tables.emergence),
+        overview=overview(tables.emergence, study.conditions),
+        count=int(primary.sum()),
+        others=int((~primary).sum()),
+        runs=int(tables.emergence["runs"].max()) if len(tables.emergence) else 1,
+        statuses=list(statuses.items()),
+        lines=size_lines(tables),
+        conditions=[
+            {"name": called(name), "color": look_of(name, study.conditions)[0]}
+            for name in study.conditions
+        ],
+        figures=[
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "caption": entry.caption,
+                "data": base64.b64encode(material.figures[entry.name].read_bytes()).decode(),
+            }
+            for entry in figures_of(study)
+        ],
+        tables=_tables(material.folder),
+        browser=material.browser,
+        facts=_facts(material.provenance),
+        record=json.dumps(material.provenance, indent=1),
+        charts=Markup(_data(bias_charts(tables) + effect_charts(tables))),
+        packed=Markup(_data(material.browser)),
+        scripts=[Markup(script) for script in scripts],
+    )
+
+
+def _page(name: str) -> str:
+    return files("scruple.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _bundled(name: str) -> str:
+    return files("itables").joinpath("html", name).read_text(encoding="utf-8")
+
+
+def _vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as a plain script."""
+    bundle: Any = vl_convert.javascript_bundle  # whose type demands what may be left out
+    return str(bundle())
+
+
+def _datatables() -> str:
+    """Return DataTables as a plain script: the package has it as a module, which exports it."""
+    source = _bundled("dt_bundle.js")
+    exported = re.search(r"export\s*\{([^}]*)\}\s*;?", source)
+    name = re.search(r"([\w$]+) as default", exported[1]) if exported else None
+    if exported is None or name is None:
+        raise RuntimeError("the table library of the package itables is not as it was")
+    body = source[: exported.start()] + f"window.DataTable={name[1]};"
+    return f"(()=>{{{body}{source[exported.end() :]}}})();"
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Return the page's security policy: its own scripts and nothing else, no network at all."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _data(content: Any) -> str:
+    """Return JSON that cannot end the element it stands in."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _notes(notes: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {"families": ", ".join(name for name in notes if notes[name] == text), "text": text}
+        for text in dict.fromkeys(notes.values())
+    ]
+
+
+def _tables(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for name, (title, caption, columns) in _TABLES.items():
+        table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False, dtype=str)
+        if "primary" in table:
+            table = table[table["primary"] == "True"]
+        if table.empty:
+            continue
+        rows = table[list(columns)].map(_short).to_numpy().tolist()
+        found.append({"title": title, "caption": caption, "columns": columns, "rows": rows})
+    return found
+
+
+def _short(cell: str) -> str:
+    """Write a number with four digits after the point at most; leave all else."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    if "." not in cell and "e" not in cell:
+        return cell
+    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a reader wants to know first of how the results came about."""
+    jobs = record["jobs"]
+    return [
+        ("written", str(record["written"])),
+        ("config (SHA-256)", str(record["config_sha256"])),
+        ("checkpoints", str(len({(job["family"], job["checkpoint"]) for job in jobs}))),
+        ("tokens read", f"{sum(job['prompt_tokens'] for job in jobs):,}"),
+        ("tokens sampled", f"{sum(job['reasoning_tokens'] for job in jobs):,}"),
+        ("time of the responses", f"{record['seconds']:,.0f} s"),
+    ]

@@ -1,0 +1,47 @@
+# Tables, figures and responses → one page.
+
+
+localrules:
+    write_report,
+
+
+rule write_report:
+    input:
+        tables=[
+            f"results/{{study}}/{name}.csv"
+            for name in (
+                "metrics",
+                "effects",
+                "emergence",
+                "abilities",
+                "curves",
+                "sensitivity",
+                "power",
+            )
+        ],
+        figures=[f"figures/{{study}}/{name}.svg" for name in figures],
+        asked=[
+            f"results/{{study}}/items/{benchmark.name}.parquet"
+            for benchmark in study.benchmarks
+        ],
+        responses=plan.per_job(
+            "results/{{study}}/responses/{family}/{checkpoint}/{benchmark}.parquet"
+        ),
+        sums=plan.per_job(
+            "results/{{study}}/sums/{family}/{checkpoint}/{benchmark}.parquet"
+        ),
+        declaration="results/{study}/declaration.json",
+        provenance="results/{study}/provenance.json",
+    output:
+        "results/{study}/report.html",
+    log:
+        "results/{study}/logs/write_report.log",
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        jobs=plan.jobs(),
+    message:
+        "Writing the report of {wildcards.study}"
+    script:
+        "../../scripts/write_report.py"
