@@ -41,6 +41,7 @@ bench: .venv/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
 	$(BIN)/python -u bench/analysis.py
 	$(BIN)/python -u bench/coverage.py --data $(DATA)
+	$(BIN)/python -u bench/report.py --data $(DATA)
 	$(BIN)/python -u bench/memory.py --data $(DATA)
 	$(BIN)/python -u bench/kills.py --data $(DATA)
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from scruple.figures import draw
+from scruple.figures.style import save
 from scruple.figures.tables import read_tables
 from scruple.report.browse import browse
 from scruple.report.sentences import sentence
@@ -216,6 +218,13 @@ def test_the_page_tells_without_any_script(material):
     late = write_page(replace(material, declared="changed on 2026-01-01 (seed), after 3 tables"))
     assert '<p class="note" role="alert">Margins' in late
     assert '<p class="note" role="alert">Margins' not in page
+
+
+def test_every_figure_has_the_same_bytes_in_another_process(material, tmp_path):
+    for name, drawn in material.figures.items():
+        path = tmp_path / f"{name}.svg"
+        save(draw(name, material.tables), [str(path)])
+        assert path.read_bytes() == drawn.read_bytes(), name
 
 
 def test_a_part_of_the_items_is_the_same_at_every_checkpoint(material):

@@ -120,10 +120,30 @@ rule find_effects:
             category="Tables",
             labels={"table": "emergence"},
         ),
-        curves="results/{study}/curves.csv",
-        sensitivity="results/{study}/sensitivity.csv",
-        abilities="results/{study}/abilities.csv",
-        power="results/{study}/power.csv",
+        curves=report(
+            "results/{study}/curves.csv",
+            caption="../report/curves.rst",
+            category="Tables",
+            labels={"table": "curves"},
+        ),
+        sensitivity=report(
+            "results/{study}/sensitivity.csv",
+            caption="../report/sensitivity.rst",
+            category="Tables",
+            labels={"table": "sensitivity"},
+        ),
+        abilities=report(
+            "results/{study}/abilities.csv",
+            caption="../report/abilities.rst",
+            category="Tables",
+            labels={"table": "abilities"},
+        ),
+        power=report(
+            "results/{study}/power.csv",
+            caption="../report/power.rst",
+            category="Tables",
+            labels={"table": "power"},
+        ),
     log:
         "results/{study}/logs/find_effects.log",
     conda:
