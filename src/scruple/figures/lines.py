@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,7 +109,8 @@ def add_legend(
     remarks = [bars] if bars else []
     if marked:
         remarks.append(
-            "◁ read from the text of the original study (Ganguli et al. 2023), not measured here"
+            "◁ a model of 175B, read from the text of the original study (Ganguli et al. 2023), "
+            "not measured here"
         )
     figure.legend(
         handles=handles, loc="outside lower center", frameon=False,
@@ -199,14 +200,18 @@ def _mark_parity(axis: Axes, level: float) -> None:
 
 
 def _ticks(axis: Axes, sizes: Sequence[float]) -> None:
-    """Label the sizes where they are few and apart, powers of ten where they are many."""
-    apart = all(b / a > 1.25 for a, b in itertools.pairwise(sizes))
-    if len(sizes) <= 8 and apart:
+    """Mark the sizes where they are few, and label those that are apart; else powers of ten."""
+    if len(sizes) <= 8:
         turn = 60 if len(sizes) > 4 else 0
+        reach = math.log(sizes[-1] / sizes[0]) or 1.0
+        labels, last = [], -math.inf
+        for each in sizes:
+            free = math.log(each) - last > 0.08 * reach
+            labels.append(size(each) if free else "")
+            last = math.log(each) if free else last
         axis.set_xticks(
-            sizes, [size(each) for each in sizes], rotation=turn, rotation_mode="anchor",
-            ha="right" if turn else "center",
-        )  # fmt: skip
+            sizes, labels, rotation=turn, rotation_mode="anchor", ha="right" if turn else "center"
+        )
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(axis="x", which="minor", bottom=False)
     else:
