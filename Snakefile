@@ -11,7 +11,7 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
-from scruple.declaration import declared
+from scruple.declaration import declare, declared
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
 from scruple.plan import Plan, prepare_jobs
@@ -62,5 +62,8 @@ onstart:
     try:
         jobs = {job.rule.name for job in workflow.dag.needrun_jobs()}
         preflight(study, jobs, workflow.deployment_settings.deployment_method)
+        declare(
+            study, Path("results") / study.study
+        )  # before any response is asked
     except ScrupleError as error:
         raise WorkflowError(str(error)) from None

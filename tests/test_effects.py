@@ -107,6 +107,8 @@ def test_where_all_clusters_say_the_same_their_number_decides():
     assert (p_value(many, 0.2), p_value(many, 0.3)) == (1, 1)
     assert p_value(signed(many, -1), -0.3) == pytest.approx((0.7 / 0.8) ** 100)
     assert p_value(Estimate(0.2, 0.2, 0.2, 0.0, 99, 100), 0.1) == 1  # without bounds: nothing
+    lowest = Estimate(0.0, 0.0, 0.0, 0.0, 9, 10, bounds=(0.0, 1.0))
+    assert p_value(lowest, -0.1) == 0  # nothing can be as low as the bound
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-1.5, 0.5), (0.0, 1.0)])

@@ -189,7 +189,7 @@ class Plan:
         """Return what a checkpoint's manifest depends on: its origin and its files' state."""
         entry = self.study.checkpoint(family, checkpoint)
         return {
-            **entry.model_dump(exclude={"stage", "step", "seed", "format"}),
+            **entry.model_dump(exclude={"stage", "step", "seed", "format", "shape", "unchecked"}),
             "files": state_of(entry),
         }
 

@@ -25,6 +25,7 @@ from pydantic import (
 from scruple.errors import ScrupleError
 from scruple.margins import Margins
 from scruple.messages import explain
+from scruple.shapes import Shape
 from scruple.typed import Kind, Name, Strict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,9 @@ Scoring = Literal["letter", "text"]
 class Checkpoint(Strict):
     """One set of weights: where it comes from and where it stands on the study's axes.
 
+    `shape` are its architecture's numbers, from which a plan works out what it needs; `unchecked`
+    says that its name or size could not be looked up when it was written down.
+
     Checkpoints of the same size, stage and step are training runs of one recipe, told apart by
     their `seed`.
     """
@@ -61,6 +65,8 @@ class Checkpoint(Strict):
     path: str | None = None
     package: str | None = None
     file: str | None = None
+    shape: Shape | None = None
+    unchecked: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self) -> Checkpoint:
@@ -74,6 +80,11 @@ class Checkpoint(Strict):
             )
         if (self.package is None) != (self.file is None):
             raise ValueError(f"checkpoint `{self.name}`: `package` and `file` go together")
+        if self.shape is not None and abs(self.shape.params() / self.params - 1) > 0.02:
+            raise ValueError(
+                f"checkpoint `{self.name}` has `params: {self.params}`, and its `shape` makes "
+                f"{self.shape.params()}: correct one of them"
+            )
         if self.revision is not None and self.hub is None:
             raise ValueError(f"checkpoint `{self.name}`: `revision` goes with `hub` only")
         return self
@@ -89,6 +100,7 @@ class Family(Strict):
     format: Format = "auto"
     primary_scoring: Scoring = "text"
     note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    licence: str | None = None
     checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -6,8 +6,6 @@ rule respond:
     input:
         table="results/{study}/items/{benchmark}.parquet",
         checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
-        # what is decided beforehand is written beforehand; a change asks nothing again
-        declaration=ancient("results/{study}/declaration.json"),
     output:
         responses="results/{study}/responses/{family}/{checkpoint}/{benchmark}.parquet",
         records="results/{study}/responses/{family}/{checkpoint}/{benchmark}.json",
@@ -45,7 +43,6 @@ for group in plan.groups():
             checkpoints=group.paths(
                 f"results/{study.study}/checkpoints/{{family}}/{{checkpoint}}.json"
             ),
-            declaration=ancient(f"results/{study.study}/declaration.json"),
         output:
             responses=group.paths(
                 f"results/{study.study}/responses/{{family}}/{{checkpoint}}/{{benchmark}}.parquet"

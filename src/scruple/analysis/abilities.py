@@ -84,7 +84,11 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
             runs.append(statistic(data, metric_of(module, data, "following")))
         share = over_runs(runs)
         above = replace(
-            share, value=share.value - chance, low=share.low - chance, high=share.high - chance
+            share,
+            value=share.value - chance,
+            low=share.low - chance,
+            high=share.high - chance,
+            bounds=(-chance, 1 - chance),
         )
         readings.append(Reading(_SURE, _SURE, {"chance": above}, _SURE, _NO_CHANGE))
     return emergence(list(axis.places), readings, Limits((1 - chance) / 2, 0.0, 1.0))

@@ -121,8 +121,9 @@ def p_value(estimate: Estimate, bound: float) -> float:
         lowest = estimate.bounds[0]
         if excess <= 0 or math.isinf(lowest):
             return 1.0
-        share = max(bound - lowest, 0.0) / (estimate.value - lowest)
-        return float(share**estimate.clusters)
+        if bound < lowest:
+            return 0.0
+        return float(((bound - lowest) / (estimate.value - lowest)) ** estimate.clusters)
     return float(stats.t.sf(excess / estimate.error, estimate.degrees))
 
 
