@@ -37,6 +37,7 @@ include: "workflow/rules/responses.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/control.smk"
 
 

@@ -93,6 +93,11 @@ class Plan:
         """Return the files of one figure."""
         return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
 
+    def item_tables(self) -> dict[str, str]:
+        """Return the tables of items, by benchmark."""
+        name = self.study.study
+        return {b.name: f"results/{name}/items/{b.name}.parquet" for b in self.study.benchmarks}
+
     def source_files(self, benchmark: str) -> list[str]:
         """Return the files that a benchmark's items are read from."""
         entry = self.study.benchmark(benchmark)

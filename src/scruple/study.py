@@ -171,6 +171,7 @@ class Compute(Strict):
     batch_tokens: Annotated[int | Literal["auto"], BeforeValidator(_tokens)] = "auto"
     threads: Annotated[int, Field(gt=0)] = 4
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
+    card: Name = "a100-80"
 
 
 class Study(Strict):
