@@ -99,8 +99,8 @@ def test_it_needs_nothing_from_outside_and_says_nothing_to_the_console(driver, c
 
 def test_it_shows_as_many_responses_as_it_says(page):
     rows = int(page.execute_script("return document.documentElement.dataset.rows"))
-    assert 90_000 < rows <= 106_920
-    assert f"{rows} responses match" in page.find_element("id", "matching").text
+    assert rows == 106_920  # not so many more than 100,000 that a part would be taken
+    assert "106,920 responses match" in page.find_element("id", "matching").text
 
 
 def test_filters_and_sorting(page):
@@ -108,7 +108,7 @@ def test_filters_and_sorting(page):
 
     Select(page.find_element("id", "filter-condition")).select_by_visible_text("q+if+cot")
     Select(page.find_element("id", "filter-benchmark")).select_by_visible_text("winogender")
-    cells = wait(lambda: [c.text for c in find(page, "#list tbody tr td:nth-child(5)")])
+    cells = wait(lambda: [c.text for c in find(page, "#list tbody tr td:nth-child(6)")])
     assert set(cells) == {"q+if+cot"}
     assert {c.text for c in find(page, "#list tbody tr td:nth-child(3)")} == {"winogender"}
     header = find(page, "#list thead th")[-1]
@@ -139,13 +139,14 @@ def test_marks_tell_their_numbers_and_conditions_can_be_hidden(page):
     ActionChains(page).move_to_element(marks[3]).perform()
     tip = wait(lambda: find(page, "#vg-tooltip-element.visible"))[0].text
     assert "condition" in tip
+    assert "3592" in marks[3].get_attribute("aria-label") + tip or "1604" in tip
     assert "params" in tip
     find(page, "#controls input[value='Q+IF']")[0].click()
     wait(lambda: len(find(page, "#bias-bbq svg .mark-symbol path")) == 6 * 4)
 
 
 def test_tables_can_be_sorted(page):
-    start = "details[open] table.sortable "
+    start = "#tables details[open] table.sortable "
     page.execute_script("arguments[0].scrollIntoView()", find(page, start)[0])
     headers = find(page, start + "thead th")
     place = [header.text.strip() for header in headers].index("verdict")
@@ -210,7 +211,8 @@ def test_the_page_tells_without_any_script(material):
     page = write_page(material)
     assert page == write_page(material)
     before = html.unescape(page[: page.index("<script")])
-    assert "removes bias from 12k parameters on" in before
+    assert "removes bias against Q and Q+Placebo at each size from 12k parameters on" in before
+    assert "(of these: 1604 nothing to correct, 3592 nothing to correct)" in before
     assert "never evidence about language models" in before
     assert "declared before the first response" in before
     assert before.count("<img") == len(material.figures)
@@ -237,7 +239,8 @@ def test_a_part_of_the_items_is_the_same_at_every_checkpoint(material):
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_every_verdict_has_its_sentence(axis, verdict):
     ends = ("sft", "dpo") if axis.startswith("stage") else (1000.0, 70e6)
-    row = {"axis": axis, "verdict": verdict, "above": ends[0], "at_most": ends[1]}
+    row = {"axis": axis, "verdict": verdict, "above": ends[0], "at_most": ends[1],
+           "reference": "q and q+placebo", "reason": "none (of these: 10 unreadable)"}  # fmt: skip
     told = sentence(row)
     assert told.endswith(".")
     assert "nan" not in told

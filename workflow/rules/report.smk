@@ -39,7 +39,7 @@ rule write_report:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         jobs=plan.jobs(),
     message:
         "Writing the report of {wildcards.study}"

@@ -68,8 +68,9 @@ def _trains(study: Study) -> bool:
 CATALOGUE = (
     Entry(
         "scaling", "scaling", "Bias against size",
-        "Each benchmark's measure of bias against the number of parameters, one colour per "
-        "condition, with clustered 95 % intervals. The dashed line is parity: no bias in either "
+        "Each benchmark's measure of bias, and the correlation that the original study reports of "
+        "Winogender, against the number of parameters, one colour per condition, with clustered "
+        "95 % intervals. The dashed line is parity: no bias in either "
         "direction. Figure 1 of the original study.",
         _always,
     ),
@@ -94,8 +95,8 @@ CATALOGUE = (
     ),
     Entry(
         "grid", "tradeoff", "Size and training together",
-        "The bias that an instruction removes, over size and training step or stage. Figure 5 of "
-        "the original study.",
+        "The bias that an instruction removes, over size and training step or stage; of several "
+        "training runs their mean. Figure 5 of the original study.",
         lambda study: _trains(study) and _judges(study),
     ),
     Entry(
@@ -107,8 +108,9 @@ CATALOGUE = (
     Entry(
         "pronouns", "details", "Winogender: pronouns per occupation",
         "At each family's largest checkpoint: above, the probability of neutral, female and male "
-        "pronouns in each occupation; below, p(female) against the real share of women, where the "
-        "diagonal is the real share. Figure 4 of the original study.",
+        "pronouns in each occupation, under the condition that the title names; below, p(female) "
+        "against the real share of women, under Q and, where it was asked, Q+Match; the diagonal "
+        "is the real share. Figure 4 of the original study.",
         _has("winogender"),
     ),
     Entry(
@@ -132,7 +134,8 @@ CATALOGUE = (
     Entry(
         "tradeoff", "tradeoff", "Capability against bias",
         "The change of capability against the bias removed, a point per checkpoint and condition. "
-        "In the shaded part capability was lost: no bias, since no answer.",
+        "In the shaded part the estimated loss is beyond what is allowed; whether it is shown to "
+        "be, and so counts as a collapse, is in the table of effects.",
         _judges,
     ),
     Entry(

@@ -112,10 +112,10 @@ def draw_emergence(tables: Tables) -> Figure:
         above, at_most = (pd.to_numeric(row[name]) for name in ("above", "at_most"))
         axis.hlines(y, low, high, color="0.9", linewidth=0.6, zorder=0)
         if not np.isnan(above):  # shown to be absent up to here
-            axis.hlines(y, low, above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
+            axis.hlines(y, sizes[0], above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
             axis.plot(above, y, "|", color="0.35", markersize=6)
         if not np.isnan(at_most):  # shown from here on
-            axis.hlines(y, at_most, high, color=color, linewidth=2.4)
+            axis.hlines(y, at_most, sizes[-1], color=color, linewidth=2.4)
             axis.plot(at_most, y, "|", color=color, markersize=7)
         axis.text(
             1.01, y, row["verdict"], transform=axis.get_yaxis_transform(), va="center", fontsize=6,
@@ -127,6 +127,8 @@ def draw_emergence(tables: Tables) -> Figure:
     axis.set_xticks(shown, [size(each) for each in shown])
     axis.minorticks_off()
     axis.set_xlabel("parameters")
-    remark = "dotted: shown to be absent; thick: shown at each size; between: where it emerges"
+    remark = (
+        "dotted: shown not to be there (against one of its references); thick: shown at each size"
+    )
     add_legend(figure, [], tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,8 +115,10 @@ def add_legend(
         )
     figure.legend(
         handles=handles, loc="outside lower center", frameon=False,
-        ncols=len(handles) if columns > 1 else 4, title_fontsize=6,
-        title="\n".join([*remarks, *_notes(notes)]),
+        ncols=len(handles) if columns > 1 else 3, title_fontsize=6,
+        title="\n".join(
+            textwrap.fill(line, 120 if columns > 1 else 56) for line in (*remarks, *_notes(notes))
+        ),
     )  # fmt: skip
 
 

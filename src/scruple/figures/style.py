@@ -81,6 +81,9 @@ def set_style() -> None:
 
 def save(figure: Figure, paths: Iterable[str]) -> None:
     """Write a figure to files of the kinds that their names say, the same bytes every time."""
+    # laid out once: every further layout would move things by a rounding error
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for path in paths:
         kind = Path(path).suffix[1:]
         metadata: dict[str, Any] = {

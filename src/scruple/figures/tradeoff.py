@@ -77,11 +77,13 @@ def _scatter(tables: Tables, pieces: list[pd.DataFrame], label: str, limit: bool
             low = min(axis.get_ylim()[0], 1.5 * edge)
             axis.set_ylim(bottom=low)
             axis.axhspan(low, edge, color="0.92", zorder=0, linewidth=0)
+        else:
+            axis.set_ylim(bottom=0)
         axis.set_title(piece["benchmark"].iloc[0])
         axis.set_xlabel("bias removed (effect)")
         axis.set_ylabel(label.format(piece["name"].iloc[0]))
     remark = "a point per checkpoint, larger ones for larger checkpoints"
-    remark += "; shaded: a loss that counts as collapse" if limit else ""
+    remark += "; shaded: the estimated loss is beyond what is allowed" if limit else ""
     add_legend(figure, drawn, tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 

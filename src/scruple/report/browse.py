@@ -64,7 +64,7 @@ def browse(
     for benchmark in study.benchmarks:
         mine = {key: path for key, path in responses.items() if key[2] == benchmark.name}
         table = pd.read_parquet(items[benchmark.name])
-        share = min(1.0, most / max(total, 1))
+        share = 1.0 if total <= 1.1 * most else most / total
         chosen = table[table["item_id"].isin(_chosen(study, list(table["item_id"]), share))]
         prompts = _prompts(study, benchmark, chosen, texts)
         for (family, checkpoint, name), path in mine.items():

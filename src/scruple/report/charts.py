@@ -57,24 +57,41 @@ def _chart(
     names = list(tables.study.conditions)
     shift = kept["condition"].map(lambda name: (names.index(name) + 0.5) / len(names) - 0.5)
     kept = kept.assign(
-        x=kept["params"] * _BESIDE ** shift.astype(float), condition=kept["condition"].map(called)
+        x=kept["params"] * _BESIDE ** shift.astype(float),
+        condition=kept["condition"].map(called),
+        told=[
+            f"{row['checkpoint']}, {row['params']:,} parameters, {called(row['condition'])}: "
+            f"{row['value']:.3f} from {row['low']:.3f} to {row['high']:.3f}"
+            for row in kept.to_dict("records")
+        ],
     )
     values = json.loads(kept.to_json(orient="records", double_precision=6))
     return {
         "id": identity,
         "title": title,
-        "description": f"{title}, against the number of parameters; a table of the same numbers "
-        "is below.",
-        "spec": _spec(title, tables.study.conditions, margin, {str(name) for name in kept}),
+        "description": f"{title}, against the number of parameters; the tables below have the "
+        "same numbers.",
+        "spec": _spec(
+            title,
+            tables.study.conditions,
+            margin,
+            {str(name) for name in kept},
+            sorted({int(each) for each in kept["params"]}),
+        ),  # fmt: skip
         "values": values,
     }
 
 
 def _spec(
-    title: str, conditions: Sequence[str], margin: float | None, fields: set[str]
+    title: str,
+    conditions: Sequence[str],
+    margin: float | None,
+    fields: set[str],
+    sizes: Sequence[int],
 ) -> dict[str, Any]:
     names = [called(condition) for condition in conditions]
     looks = [look_of(condition, conditions) for condition in conditions]
+    dashes = [[1, 0] if line == "-" else [2, 3] for _, _, line in looks]
     color = {
         "field": "condition", "type": "nominal", "legend": None,
         "scale": {"domain": names, "range": [color for color, _, _ in looks]},
@@ -82,7 +99,7 @@ def _spec(
     x = {
         "field": "x", "type": "quantitative", "title": "parameters",
         "scale": {"type": "log", "nice": False, "padding": 16},
-        "axis": {"format": "~s", "tickCount": 5, "grid": False},
+        "axis": {"format": ".3~s", "values": list(sizes), "labelOverlap": "greedy", "grid": False},
     }  # fmt: skip
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": True}}
     tooltip = [
@@ -104,11 +121,13 @@ def _spec(
         })  # fmt: skip
     layers += [
         {
-            "mark": {"type": "line", "strokeWidth": 1.5},
-            "encoding": {"x": x, "y": {**y, "aggregate": "mean"}, "color": color},
+            "mark": {"type": "line", "strokeWidth": 1.5, "aria": False},
+            "encoding": {"x": x, "y": {**y, "aggregate": "mean"}, "color": color,
+                         "strokeDash": {"field": "condition", "type": "nominal", "legend": None,
+                                        "scale": {"domain": names, "range": dashes}}},
         },
         {
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6},
+            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6, "aria": False},
             "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"},
                          "color": color},
         },
@@ -116,6 +135,7 @@ def _spec(
             "mark": {"type": "point", "filled": True, "size": 45},
             "encoding": {
                 "x": x, "y": y, "color": color, "tooltip": tooltip,
+                "description": {"field": "told", "type": "nominal"},
                 "shape": {"field": "condition", "type": "nominal", "legend": None,
                           "scale": {"domain": names, "range": [_SHAPES[m] for _, m, _ in looks]}},
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,10 @@ from scruple.analysis.readings import CONTROLS
 from scruple.figures.style import called, size
 
 _SAID = {
-    "emerges": "removes bias from {at_most} on, and is shown not to up to {above}: it emerges "
-    "between the two.",
-    "present throughout": "removes bias at every {thing} of the study.",
-    "absent": "is shown to remove less than the margin at every {thing}: no correction.",
+    "emerges": "removes bias against {every} at each {thing} from {at_most} on; up to {above} it "
+    "is shown not to, against {one}{silent}.",
+    "present throughout": "removes bias against {every} at every {thing} of the study.",
+    "absent": "is shown to remove less than the margin, against {one}, at every {thing}{silent}.",
     "nothing to correct": "has nothing to correct: without it the answers are at parity.",
     "non-monotone": "removes bias somewhere, and at a later {thing} it is shown not to.",
     "worsens": "adds bias at the last {thing}.",
@@ -22,7 +23,7 @@ _SAID = {
     "collapses": "costs the last {thing} its ability to answer: no bias, since no answer.",
     "unreadable": "cannot be judged: no {thing} reads the questions well enough for its bias to "
     "mean anything.",
-    "undecided": "cannot be judged with so many items{ends}.",
+    "undecided": "has no verdict{ends}.",
 }
 """Verdicts → what a condition does, as a sentence goes on."""
 
@@ -36,9 +37,16 @@ def sentence(row: Mapping[Any, Any]) -> str:
         ends.append(f"it is shown not to remove bias up to {above}")
     if at_most and row["verdict"] == "undecided":
         ends.append(f"it removes bias from {at_most} on")
-    told = _SAID[row["verdict"]]
-    return told.format(
-        thing=thing, above=above, at_most=at_most, ends="".join(f"; {end}" for end in ends)
+    references = [called(name) for name in row["reference"].split(" and ")]
+    silent = re.search(r"\(of these: (.*?)\)", row["reason"])
+    return _SAID[row["verdict"]].format(
+        thing=thing,
+        above=above,
+        at_most=at_most,
+        ends="".join(f"; {end}" for end in ends),
+        every=" and ".join(references),
+        one=" or ".join(references),
+        silent=f" (of these: {silent[1]})" if silent else "",
     )
 
 

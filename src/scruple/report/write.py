@@ -66,6 +66,17 @@ _TABLES = {
 """Tables of the page → title, caption and columns."""
 
 
+_NUMBERS = {
+    "effect", "ci_low", "ci_high", "value", "p_value", "p_adjusted", "lowest", "highest",
+    "sd_wording", "sd_order", "sd_items", "margin", "above", "at_most", "params", "step",
+    "follows_above", "follows_at_most", "corrects_above", "corrects_at_most", "n_clusters",
+    "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude",
+}  # fmt: skip
+"""Columns that hold numbers; what others hold is shown as it is."""
+_BIAS = ("family", "checkpoint", "params", "stage", "step", "benchmark", "condition", "metric",
+         "subset", "value", "ci_low", "ci_high", "n_items", "n_clusters")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Material:
     """What the page is made from.
@@ -96,6 +107,8 @@ def write_page(material: Material) -> str:
     primary = tables.emergence["primary"].astype(bool)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    charts = bias_charts(tables) + effect_charts(tables)
+    drawn = {value["condition"] for chart in charts for value in chart["values"]}
     effects = tables.primary_effects().drop_duplicates(
         ["family", "checkpoint", "benchmark", "condition"]
     )
@@ -123,6 +136,7 @@ def write_page(material: Material) -> str:
         conditions=[
             {"name": called(name), "color": look_of(name, study.conditions)[0]}
             for name in study.conditions
+            if called(name) in drawn
         ],
         figures=[
             {
@@ -133,11 +147,11 @@ def write_page(material: Material) -> str:
             }
             for entry in figures_of(study)
         ],
-        tables=_tables(material.folder),
+        tables=[*_tables(material.folder), _bias(tables)],
         browser=material.browser,
         facts=_facts(material.provenance),
         record=json.dumps(material.provenance, indent=1),
-        charts=Markup(_data(bias_charts(tables) + effect_charts(tables))),
+        charts=Markup(_data(charts)),
         packed=Markup(_data(material.browser)),
         scripts=[Markup(script) for script in scripts],
     )
@@ -193,6 +207,24 @@ def _notes(notes: Mapping[str, str]) -> list[dict[str, str]]:
     ]
 
 
+def _bias(tables: Tables) -> dict[str, Any]:
+    """Return the table of what the charts of bias show."""
+    pieces = [
+        tables.rows(benchmark.name, *tables.measure(benchmark.name))
+        for benchmark in tables.study.benchmarks
+    ]
+    table = pd.concat(pieces)[list(_BIAS)].astype(object)
+    shown = table.where(table.notna(), "").astype(str)
+    for number in _NUMBERS & set(_BIAS):
+        shown[number] = shown[number].map(_short)
+    return {
+        "title": "Bias",
+        "caption": "The primary measure of bias of every checkpoint and condition, with intervals.",
+        "columns": _BIAS,
+        "rows": shown.to_numpy().tolist(),
+    }
+
+
 def _tables(folder: Path) -> list[dict[str, Any]]:
     found = []
     for name, (title, caption, columns) in _TABLES.items():
@@ -201,13 +233,16 @@ def _tables(folder: Path) -> list[dict[str, Any]]:
             table = table[table["primary"] == "True"]
         if table.empty:
             continue
-        rows = table[list(columns)].map(_short).to_numpy().tolist()
+        shown = table[list(columns)].copy()
+        for number in _NUMBERS & set(columns):
+            shown[number] = shown[number].map(_short)
+        rows = shown.to_numpy().tolist()
         found.append({"title": title, "caption": caption, "columns": columns, "rows": rows})
     return found
 
 
 def _short(cell: str) -> str:
-    """Write a number with four digits after the point at most; leave all else."""
+    """Write a number with four digits that count; leave all else."""
     try:
         number = float(cell)
     except ValueError:

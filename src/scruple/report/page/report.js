@@ -1,5 +1,6 @@
 "use strict";
 (() => {
+  document.documentElement.classList.add("js");
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const make = (tag, text, attributes) => {
     const element = document.createElement(tag);
@@ -101,11 +102,12 @@
       return found;
     };
     const fields = [
-      { title: "", orderable: false },
+      { title: "show", orderable: false },
       { title: "item", name: "item" }, { title: "benchmark", name: "benchmark" },
+      { title: "family", name: "family" },
       { title: "checkpoint", name: "checkpoint" }, { title: "condition", name: "condition" },
       { title: "answer", name: "answer" }, { title: "means", name: "role" },
-      { title: "p", name: "p", numeric: (row) => Math.max(...columns.p[row]) },
+      { title: "p(answer)", name: "p", numeric: (row) => Math.max(...columns.p[row]) },
     ];
     const list = new window.DataTable("#list", {
       serverSide: true, processing: false, autoWidth: false, pageLength: 25, order: [],
@@ -132,18 +134,26 @@
             ...fields.slice(1).map(({ name, numeric }) => numeric ? numeric(row).toFixed(3) : said(name, row)),
           ]),
         });
-        document.getElementById("matching").textContent = found.length + " responses match";
+        document.getElementById("matching").textContent =
+          found.length.toLocaleString("en") + " responses match";
       },
       createdRow: (element, data) => {
         const button = make("button", "show", { className: "open", type: "button" });
-        button.setAttribute("aria-label", "show " + data[1] + ", " + data[4]);
-        button.addEventListener("click", () => show(data[0], true));
+        const row = data[0];
+        button.setAttribute("aria-label", ["show", ...data.slice(1, 6), "order", columns.order[row],
+          "sample", columns.sample[row]].join(" "));
+        button.addEventListener("click", () => show(row, button));
         element.cells[0].replaceChildren(button);
       },
     });
 
     const detail = document.getElementById("detail");
-    async function show(row, focus) {
+    let opener = null;
+    detail.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && opener?.isConnected) opener.focus();
+    });
+    async function show(row, button) {
+      opener = button;
       const [human, opening, final, leadIn] = JSON.parse(await text(columns.prompt[row]));
       const reasoning = columns.reasoning[row] < 0 ? null : await text(columns.reasoning[row]);
       const parts = [make("h3", said("item", row))];
@@ -175,10 +185,17 @@
       parts.push(make("p", `answer: ${said("answer", row)} (${said("role", row)}); probability on valid answers ` +
         `${valid === null ? "unknown" : valid.toFixed(3)}; ${columns.tokens[row]} tokens`));
       detail.replaceChildren(...parts);
-      if (focus) detail.focus({ preventScroll: innerWidth > 960 });
+      detail.focus({ preventScroll: innerWidth > 960 });
     }
     document.documentElement.dataset.rows = rows;
   }
+
+  // On paper: every reason, and all rows of the tables that are open.
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll(".verdict details")) details.open = true;
+    for (const table of document.querySelectorAll("#tables details[open] table.sortable"))
+      if (window.DataTable.isDataTable(table)) new window.DataTable.Api(table).page.len(-1).draw(false);
+  });
 
   drawCharts();
   sortTables();
