@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -93,3 +94,4 @@ def save(figure: Figure, paths: Iterable[str]) -> None:
         }[kind]
         with whole(path) as part:
             figure.savefig(part, dpi=300, metadata=metadata)
+    plt.close(figure)

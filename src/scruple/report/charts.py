@@ -77,7 +77,7 @@ def _chart(
             margin,
             {str(name) for name in kept},
             sorted({int(each) for each in kept["params"]}),
-        ),  # fmt: skip
+        ),
         "values": values,
     }
 
