@@ -6,12 +6,12 @@ localrules:
 
 
 rule plan:
-    params:
-        tables=plan.item_tables(),
     log:
         f"results/{study.study}/logs/plan.log",
     conda:
         "../../envs/scruple.yaml"
+    params:
+        tables=plan.item_tables(),
     message:
         "Planning {study.study}"
     script:
