@@ -22,7 +22,7 @@ def draw_pronouns(tables: Tables) -> Figure:
     """Draw pronouns per occupation and the calibration under Match (original: figure 4).
 
     Above, the mass on neutral, female and male pronouns, occupations sorted by neutral mass, under
-    the condition with the longest name that asks for no bias; below, p(female) against the real
+    instruction and reasoning if they were asked, else under the nearest to it; below, p(female) against the real
     share under `q` and `q+match`, where the diagonal is the real share.
     """
     set_style()

@@ -131,7 +131,7 @@ def _interval(row: Mapping[Any, Any]) -> str:
 
 
 def axis_name(axis: str, stage: str) -> str:
-    """Return an axis as words: `size`, `steps at 592k parameters`."""
+    """Return an axis as words: `along size`, `along steps at 592k parameters`."""
     kind, _, params = axis.partition(" at ")
     suffix = f" ({stage})" if stage not in ("", "base") else ""
     if kind == "params":
