@@ -22,8 +22,8 @@ def draw_pronouns(tables: Tables) -> Figure:
     """Draw pronouns per occupation and the calibration under Match (original: figure 4).
 
     Above, the mass on neutral, female and male pronouns, occupations sorted by neutral mass, under
-    instruction and reasoning if they were asked, else under the nearest to it; below, p(female) against the real
-    share under `q` and `q+match`, where the diagonal is the real share.
+    instruction and reasoning if they were asked, else under the nearest to it; below, p(female)
+    against the real share under `q` and `q+match`, where the diagonal is the real share.
     """
     set_style()
     study = tables.study
