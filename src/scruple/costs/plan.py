@@ -117,18 +117,6 @@ def told(study: Study, items: Mapping[str, Path]) -> str:
     return "\n".join(lines)
 
 
-def summary(study: Study, items: Mapping[str, Path]) -> str:
-    """Return the plan in a line; empty where nothing is known."""
-    table = needs(study, workloads(study, items), card_of(study))
-    if "hours" not in table or table["hours"].isna().all():
-        return ""
-    return (
-        f"Expected: {_hours(table['hours'].sum())} on {study.compute.card} "
-        f"({int(table['gpus'].max())} at once for the largest checkpoint); `snakemake --cores 1 "
-        "plan` tells more."
-    )
-
-
 def _printed(table: pd.DataFrame) -> str:
     shown = pd.DataFrame(
         {
