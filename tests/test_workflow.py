@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import copy_project, run_snakemake, write_yaml
-from independent import FUNCTIONS, Model, answer, interval, macro, prompt_of, read_prompts, seed
+from independent import Model, answer, prompt_of, read_prompts, seed
+from independent_metrics import FUNCTIONS, interval, macro
 
 pytestmark = pytest.mark.workflow
 

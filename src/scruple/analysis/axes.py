@@ -36,22 +36,23 @@ def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
     return {recipe: tuple(names) for recipe, names in found.items()}
 
 
+def last_steps(family: Family) -> dict[tuple[int, str], Recipe]:
+    """Return the recipe of the last step of each size and stage."""
+    last: dict[tuple[int, str], Recipe] = {}
+    for recipe in sorted(recipes_of(family), key=lambda one: -1 if one[2] is None else one[2]):
+        last[recipe[:2]] = recipe
+    return last
+
+
 def axes_of(family: Family) -> list[Axis]:
     """Return the axes of a family that have more than one place.
 
     Along size: the recipes of a stage at their last step. Along stages, in the order in which the
     family names them: those of a size at their last step. Along steps: those of a size and stage.
     """
-    recipes = recipes_of(family)
+    recipes, last = recipes_of(family), last_steps(family)
     stages = list(dict.fromkeys(checkpoint.stage for checkpoint in family.checkpoints))
     sizes = sorted({params for params, _, _ in recipes})
-    last = {
-        (params, stage): max(
-            (recipe for recipe in recipes if recipe[:2] == (params, stage)),
-            key=lambda recipe: -1 if recipe[2] is None else recipe[2],
-        )
-        for params, stage, _ in recipes
-    }
     axes = [
         Axis("params", stage, {
             float(params): recipes[last[params, stage]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from scruple.analysis.axes import Axis, axes_of
+from scruple.analysis.axes import Axis, axes_of, last_steps, recipes_of
 from scruple.figures.lines import Panel, draw_lines
 from scruple.figures.published import marks_of
 from scruple.figures.style import size
@@ -148,10 +148,8 @@ def size_lines(tables: Tables) -> list[str]:
 def at_last_steps(tables: Tables, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield each family's rows at the last step of each size and stage, with `line` and `place`."""
     for family in tables.study.families:
-        last: dict[tuple[str, int], int] = {}
-        for c in family.checkpoints:
-            last[c.stage, c.params] = max(last.get((c.stage, c.params), -1), c.step or 0)
-        kept = {c.name for c in family.checkpoints if (c.step or 0) == last[c.stage, c.params]}
+        recipes = recipes_of(family)
+        kept = {name for recipe in last_steps(family).values() for name in recipes[recipe]}
         mine = rows[(rows["family"] == family.name) & rows["checkpoint"].isin(kept)]
         yield mine.assign(
             line=[_family_line(family.name, stage) for stage in mine["stage"]],

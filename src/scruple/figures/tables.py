@@ -88,23 +88,14 @@ class Tables:
     def clusters(
         self, family: str, checkpoint: str, benchmark: str, condition: str
     ) -> pd.DataFrame | None:
-        """Return the sums of one condition in its primary way, a row per cluster; None if unasked.
-
-        The index names the clusters.
-        """
+        """Return one condition's sums in its primary way, a row per cluster; None if unasked."""
         table = pd.read_parquet(self.sums[family, checkpoint, benchmark])
         scorings = set(table["scoring"])
         wanted = self.study.family(family).primary_scoring
         found = select(
             table, condition, self.study.wordings[0], wanted if wanted in scorings else ""
         )
-        if found is None:
-            return None
-        mine = table[(table["condition"] == condition) & (table["order"] == table["order"].min())]
-        names = mine.groupby(["stratum", "cluster"], sort=True).size().index
-        return pd.DataFrame(
-            found.sums, columns=list(found.columns), index=names.get_level_values("cluster")
-        )
+        return None if found is None else pd.DataFrame(found.sums, columns=list(found.columns))
 
 
 def read_tables(study: Study, folder: Path, sums: Mapping[tuple[str, str, str], Path]) -> Tables:

@@ -14,7 +14,7 @@ from scruple.figures.tables import Tables
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _COLUMNS = {
-    "line": "line", "place": "place", "checkpoint": "checkpoint", "params": "params",
+    "line": "line", "checkpoint": "checkpoint", "params": "params",
     "condition": "condition", "value": "value", "ci_low": "low", "ci_high": "high",
     "n_items": "items", "status": "status",
 }  # fmt: skip
