@@ -226,11 +226,14 @@ def test_the_page_tells_without_any_script(material):
     assert '<p class="note" role="alert">Margins' not in page
 
 
-def test_every_figure_has_the_same_bytes_in_another_process(material, tmp_path):
+def test_every_figure_is_whole_and_has_the_same_bytes_in_another_process(material, tmp_path):
     for name, drawn in material.figures.items():
         path = tmp_path / f"{name}.svg"
-        save(draw(name, material.tables), [str(path)])
+        figure = draw(name, material.tables)
+        save(figure, [str(path)])
         assert path.read_bytes() == drawn.read_bytes(), name
+        text, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(text.x0, text.y0, width - text.x1, height - text.y1) > 0, name  # nothing is cut
 
 
 def test_a_part_of_the_items_is_the_same_at_every_checkpoint(material):

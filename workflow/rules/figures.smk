@@ -28,7 +28,7 @@ rule plot_figure:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=2,
+        version=3,
         jobs=plan.jobs(),
         caption=lambda wildcards: figures[wildcards.figure].caption,
         notes={family.name: family.note for family in study.families if family.note},

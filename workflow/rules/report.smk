@@ -39,7 +39,7 @@ rule write_report:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=2,
+        version=3,
         jobs=plan.jobs(),
     message:
         "Writing the report of {wildcards.study}"

@@ -17,6 +17,8 @@ mpl.use("Agg")
 
 MM = 1 / 25.4
 """Inches in a millimetre."""
+_DPI, _LAYOUTS = 300, 3
+"""Dots per inch of the files; how often a figure is laid out before it is saved."""
 WIDTH = 180 * MM
 """Width of a figure over both columns of a page, in inches."""
 
@@ -82,8 +84,11 @@ def set_style() -> None:
 
 def save(figure: Figure, paths: Iterable[str]) -> None:
     """Write a figure to files of the kinds that their names say, the same bytes every time."""
-    # laid out once: every further layout would move things by a rounding error
-    figure.draw_without_rendering()
+    # laid out as often for every file, and at the size at which it is saved: each layout goes by
+    # the texts' places in the one before, and moves things by a rounding error at least
+    figure.set_dpi(_DPI)
+    for _ in range(_LAYOUTS):
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for path in paths:
         kind = Path(path).suffix[1:]
@@ -93,5 +98,5 @@ def save(figure: Figure, paths: Iterable[str]) -> None:
             "pdf": {"CreationDate": None},
         }[kind]
         with whole(path) as part:
-            figure.savefig(part, dpi=300, metadata=metadata)
+            figure.savefig(part, dpi=_DPI, metadata=metadata)
     plt.close(figure)

@@ -65,6 +65,7 @@ def _chart(
             for row in kept.to_dict("records")
         ],
     )
+    sizes = sorted({int(each) for each in kept["params"]}) or [1]
     values = json.loads(kept.to_json(orient="records", double_precision=6))
     return {
         "id": identity,
@@ -76,7 +77,7 @@ def _chart(
             tables.study.conditions,
             margin,
             {str(name) for name in kept},
-            sorted({int(each) for each in kept["params"]}),
+            sizes,
         ),
         "values": values,
     }
@@ -98,7 +99,7 @@ def _spec(
     }  # fmt: skip
     x = {
         "field": "x", "type": "quantitative", "title": "parameters",
-        "scale": {"type": "log", "nice": False, "padding": 16},
+        "scale": {"type": "log", "nice": False, "domain": [sizes[0] / 2, 2 * sizes[-1]]},
         "axis": {"format": ".3~s", "values": list(sizes), "labelOverlap": "greedy", "grid": False},
     }  # fmt: skip
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": True}}
