@@ -22,7 +22,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scruple.benchmarks import benchmark_module
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import Engine, ScoreRequest
 from scruple.engines.prefix_tree import Tokens, plan_packs, shared_length
 from scruple.engines.tokens import encode
@@ -111,10 +111,6 @@ class Recorded:
         self.tokenizer = engine.tokenizer
         self._engine = engine
         self.asked: list[list[ScoreRequest]] = []
-
-    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Ask the engine."""
-        self._engine.check(requests, reserve)
 
     def describe(self) -> dict[str, Any]:
         """Ask the engine."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from common import items_of, machine, manifest_of, silent, some, study_of, write
 from scruple.asking import ask_checkpoint
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.study import Study
 
 PLAIN = ["q", "q+if", "q+placebo", "q+follow"]

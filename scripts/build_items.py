@@ -14,7 +14,7 @@ with job(snakemake) as log:
     items = module.read([Path(path) for path in snakemake.input], entry)
     for reason, count in items.left_out["reason"].value_counts().items():
         log.info("%s: %d items are left out: %s", entry.name, count, reason)
-    table = draw(items.table, module.SAMPLING_UNIT, entry.max_items, study.seed)
+    table = draw(items.table, module.SAMPLING_UNIT, entry.max_items, study.seed, module.STRATA)
     log.info("%s: %d of %d usable items are asked", entry.name, len(table), len(items.table))
     with whole(snakemake.output.table) as part:
         table.to_parquet(part, index=False)

@@ -2,7 +2,7 @@
 
 import json
 
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.jobs import job, whole
 from scruple.study import load_study
 
@@ -10,7 +10,7 @@ with job(snakemake) as log:
     study = load_study(snakemake.config)
     wanted = snakemake.wildcards
     checkpoint = study.checkpoint(wanted.family, wanted.checkpoint)
-    manifest = fetch_checkpoint(checkpoint, log.info)
+    manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
     manifest["manifest"] = snakemake.output[0]
     with whole(snakemake.output[0]) as part:
         part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from scruple.costs.plan import told
-from scruple.jobs import job
+from scruple.costs.text import told
+from scruple.jobs import bar, job
 from scruple.study import load_study
 
 with job(snakemake) as log:
     tables = {name: Path(path) for name, path in snakemake.params.tables.items()}
-    text = told(load_study(snakemake.config), tables)
+    study = load_study(snakemake.config)
+    text = told(study, tables, Path("results") / study.study / "plan", bar)
     print(text, flush=True)
     log.info("planned")

@@ -88,13 +88,14 @@ def copy_project(target):
     return target
 
 
-def run_snakemake(project, *arguments, timeout=600):
-    """Run snakemake in a project folder, with no way to any hub."""
+def run_snakemake(project, *arguments, timeout=600, **variables):
+    """Run snakemake in a project folder, with no way to any hub unless a variable says so."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(project / "src"),
         "HF_ENDPOINT": "http://127.0.0.1:9",  # nothing answers there
         "OMP_WAIT_POLICY": "passive",
+        **variables,
     }
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
     return subprocess.run(

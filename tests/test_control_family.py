@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 
 from scruple.benchmarks import benchmark_module
-from scruple.checkpoints import check_local
+from scruple.checkpoints.local import check_local
 from scruple.control import world
 from scruple.control.criteria import judge, load_criteria
 from scruple.control.family import train_member

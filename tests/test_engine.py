@@ -9,8 +9,9 @@ from independent import Model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
+from scruple.engines.reader import reader_of
 from scruple.engines.sampling import keep_top_p
-from scruple.engines.tokens import encode, independent
+from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
@@ -134,14 +135,16 @@ def test_top_p_keeps_the_likeliest_tokens():
 
 
 def test_prompts_longer_than_the_window_are_refused_by_name(make_checkpoint):
-    engine = load(*make_checkpoint("short", 8, 1, window=64))
-    engine.check(REQUESTS[:1], 0)
+    path, _ = make_checkpoint("short", 8, 1, window=64)
+    reader = reader_of({"checkpoint": "short", "folder": str(path)})
+    assert reader.window == 64
+    check_fit(reader.tokenizer, 64, REQUESTS[:1], 0)
     with pytest.raises(
         ScrupleError, match=r"r0: the prompt needs up to .* the model's window has 64"
     ):
-        engine.check(REQUESTS[:1], 60)
+        check_fit(reader.tokenizer, 64, REQUESTS[:1], 60)
     with pytest.raises(ScrupleError, match=r"r15: "):
-        engine.check(REQUESTS[15:], 0)
+        check_fit(reader.tokenizer, 64, REQUESTS[15:], 0)
 
 
 def test_candidates_that_the_tokenizer_cannot_tell_apart_are_refused(neox):

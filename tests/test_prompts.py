@@ -3,6 +3,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from scruple.asks import build_asks
 from scruple.benchmarks import benchmark_module
 from scruple.errors import ScrupleError
 from scruple.plan import Plan
@@ -14,7 +15,6 @@ from scruple.prompts import (
     parse_condition,
 )
 from scruple.rendering import Renderer
-from scruple.responses import build_asks
 from scruple.sources import files_of, local_path
 from scruple.study import load_study
 from scruple.typed import KINDS

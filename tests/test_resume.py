@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 from test_engine import neox  # noqa: F401
 
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.study import Checkpoint, load_study
 
 SCRIPT = """

@@ -8,10 +8,12 @@ import pytest
 import yaml
 from conftest import ROOT, run_snakemake, write_yaml
 
-from scruple.checkpoints import fetch_checkpoint, is_complete
+from scruple.checkpoints.local import is_complete
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.errors import ScrupleError
-from scruple.sources import SourceFile, fetch, files_of, git_blob, verify
+from scruple.sources import SourceFile, fetch, files_of, verify
 from scruple.study import Checkpoint, load_study
+from scruple.transfer import git_blob
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SOURCES = yaml.safe_load((ROOT / "data" / "sources.yaml").read_text())
@@ -35,9 +37,9 @@ def test_every_upstream_file_is_pinned():
 def test_verify_names_both_hashes(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"one\n")
-    verify(path, SourceFile(path="x", git_blob=git_blob(b"one\n")), "here")
-    with pytest.raises(ScrupleError, match=rf"here: not the file .* {'0' * 40}, found"):
-        verify(path, SourceFile(path="x", git_blob="0" * 40), "here")
+    verify(path, SourceFile(path="x", git_blob=git_blob(b"one\n")))
+    with pytest.raises(ScrupleError, match=rf"x: not the file .* {'0' * 40}, found"):
+        verify(path, SourceFile(path="x", git_blob="0" * 40))
 
 
 @pytest.fixture
@@ -77,9 +79,9 @@ def test_download_is_verified_and_whole(served, tmp_path):
     assert target.read_text().startswith("race,sex")
     (web / "datasets" / "law_data.csv").write_text("changed\n")
     target.unlink()
-    with pytest.raises(ScrupleError, match=r"not the file that data/sources.yaml pins"):
+    with pytest.raises(ScrupleError, match=r"law_data.csv: .* is not the file that it should be"):
         get(study_of(path), target)
-    assert list(target.parent.iterdir()) == []  # nothing half-written
+    assert not [entry for entry in target.parent.iterdir() if entry.suffix != ".lock"]
 
 
 def test_what_is_gone_upstream_gets_a_remedy(served, tmp_path):

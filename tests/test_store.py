@@ -5,7 +5,7 @@ import json
 import pytest
 from test_engine import REQUESTS, load, neox, silent  # noqa: F401
 
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import GenerateRequest, Generation, Scores
 from scruple.engines.stored import StoredEngine
 from scruple.store import Store, fingerprint, reasoning_key, score_key

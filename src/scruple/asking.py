@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scruple.asks import check_asks
 from scruple.engines import load_engine
+from scruple.engines.reader import reader_of
 from scruple.engines.stored import StoredEngine
 from scruple.jobs import whole
 from scruple.responses import Bar, respond, schema_of
@@ -54,6 +56,8 @@ def ask_checkpoint(
         ScrupleError: if the checkpoint cannot be loaded or asked.
     """
     name = manifest["checkpoint"]
+    entry, format = study.benchmark(benchmark), study.format(family, name)
+    check_asks(study, entry, items, reader_of(manifest), format, name)
     loaded = load_engine(manifest, study.compute, threads, gpus)
     description = loaded.describe()
     address = fingerprint(manifest, study.compute.engine, description["dtype"])
@@ -61,11 +65,10 @@ def ask_checkpoint(
     facts = ", ".join(f"{key} {value}" for key, value in description.items())
     log.info("%s: %s", name, facts)
     start = time.monotonic()
-    entry = study.benchmark(benchmark)
     schema = schema_of(entry.kind)
     counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
     with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for piece in respond(study, entry, items, engine, study.format(family, name), name, bar):
+        for piece in respond(study, entry, items, engine, format, name, bar):
             writer.write_table(pa.Table.from_pandas(piece, schema, preserve_index=False))
             counts["responses"] += len(piece)
             for count in ("prompt_tokens", "reasoning_tokens"):

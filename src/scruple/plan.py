@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scruple.checkpoints import state_of
+from scruple.checkpoints.local import state_of
 from scruple.errors import ScrupleError
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
@@ -195,7 +195,8 @@ class Plan:
         entry = self.study.checkpoint(family, checkpoint)
         return {
             **entry.model_dump(exclude={"stage", "step", "seed", "format", "shape", "unchecked"}),
-            "files": state_of(entry),
+            "hub": self.study.hub.model_dump() if entry.hub else None,
+            "files": state_of(entry, self.study.hub),
         }
 
     def gpus(self) -> int:

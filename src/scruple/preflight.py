@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scruple.checkpoints import cached_snapshot, check_local
+from scruple.checkpoints.hub import Remote, cached_snapshot, check_room, look_up, missing_bytes
+from scruple.checkpoints.local import check_local
 from scruple.errors import ScrupleError
+from scruple.families import Checkpoint
 from scruple.prompt_check import check_prompts
 from scruple.sources import check_mirror, files_of, in_mirror, load_source, local_path
 from scruple.study import Study
+from scruple.transfer import Unreachable, plain
 
-_HUB = "https://huggingface.co"
+_TRIES = 3
+"""How often the hub is asked before a run starts: less patiently than by the job that fetches."""
 
 
 def check_study(study: Study) -> None:
@@ -35,7 +41,7 @@ def check_study(study: Study) -> None:
                     f"family `{family.name}` is a GGUF file, which vLLM does not read; give `path` "
                     "or `hub` with safetensors, or set the engine to transformers."
                 )
-            check_local(checkpoint)
+            check_local(checkpoint, study.hub)
     own = (f"{name}/{study.study}" for name in ("results", "figures"))
     for name in ("results", "figures", "results/store", *own):
         folder = Path(name)
@@ -73,21 +79,53 @@ def _check_engine(study: Study) -> None:
 
 
 def _check_network(study: Study) -> None:
-    checkpoints = missing_checkpoints(study)
-    files = missing_files(study)
-    unreachable = []
-    if checkpoints:
-        unreachable += _unreachable(os.environ.get("HF_ENDPOINT", _HUB), f"{study.study}: hub")
+    checkpoints, files = missing_checkpoints(study), missing_files(study)
+    refused, silent, needed = _looked_up(study, checkpoints)
+    if refused:
+        raise ScrupleError(
+            f"The study `{study.study}` cannot start: {len(refused)} of its checkpoints cannot be "
+            "had.\n" + "\n".join(f"  - {reason}" for reason in refused)
+        )
     if files:
-        unreachable += _unreachable(files[0], "benchmark files")
-    if not unreachable:
-        return
+        silent += _unreachable(files[0])
+    if silent:
+        raise ScrupleError(_absent(study, checkpoints, files, silent))
+    if needed:
+        check_room(needed, f"The study `{study.study}`")
+
+
+def _looked_up(study: Study, checkpoints: Sequence[Checkpoint]) -> tuple[list[str], list[str], int]:
+    """Ask the hub for checkpoints; return why some cannot be had, silent places, bytes to fetch."""
+    refused, silent, needed = [], [], 0
+
+    def ask(checkpoint: Checkpoint) -> Remote | ScrupleError:
+        try:
+            return look_up(checkpoint, study.hub, _say, _TRIES)
+        except ScrupleError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        for checkpoint, found in zip(checkpoints, pool.map(ask, checkpoints), strict=True):
+            if isinstance(found, Remote):
+                needed += missing_bytes(checkpoint, found)
+            elif isinstance(found, Unreachable):
+                silent.append(str(found))
+            else:
+                refused.append(str(found))
+    return refused, silent[:1], needed  # one hub: one silence
+
+
+def _absent(
+    study: Study, checkpoints: Sequence[Checkpoint], files: list[str], silent: list[str]
+) -> str:
+    """Return what is not here yet, who gave no answer, and what can be done."""
     lines = [f"The study `{study.study}` cannot start: part of it is not here yet."]
     if checkpoints:
-        lines.append(f"  - {len(checkpoints)} checkpoints: {_some(checkpoints)}")
+        names = [f"{c.hub}@{c.revision or 'main'}" for c in checkpoints]
+        lines.append(f"  - {len(names)} checkpoints: {_some(names)}")
     if files:
         lines.append(f"  - {len(files)} benchmark files: {_some(files)}")
-    lines += [f"  - no answer from {place}" for place in unreachable]
+    lines += [f"  - {reason}" for reason in silent]
     lines += [
         "What you can do:",
         "  - connect to the network and run again (behind a mirror of the hub: set HF_ENDPOINT);",
@@ -96,13 +134,13 @@ def _check_network(study: Study) -> None:
         "  - or put the benchmark files into a folder and name it under `mirror:` in the config;",
         "  - or see the whole pipeline run without any download: `make demo`.",
     ]
-    raise ScrupleError("\n".join(lines))
+    return "\n".join(lines)
 
 
-def missing_checkpoints(study: Study) -> list[str]:
+def missing_checkpoints(study: Study) -> list[Checkpoint]:
     """Return the hub's checkpoints that are neither fetched nor in the hub's cache."""
     return [
-        f"{checkpoint.hub}@{checkpoint.revision or 'main'}"
+        checkpoint
         for family in study.families
         for checkpoint in family.checkpoints
         if checkpoint.hub is not None
@@ -132,23 +170,25 @@ def manifest_path(study: str, family: str, checkpoint: str) -> Path:
     return Path("results") / study / "checkpoints" / family / f"{checkpoint}.json"
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def _some(names: list[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def _unreachable(url: str, what: str) -> list[str]:
-    """Return [where] if nothing answers at a url, else []."""
+def _unreachable(url: str) -> list[str]:
+    """Return [who gave no answer] if nothing answers at a url, else []."""
     import urllib.error
     import urllib.request
 
     host = "/".join(url.split("/")[:3])
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") and "hub" in what:
-        return [f"{host} (HF_HUB_OFFLINE is set)"]
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
     except urllib.error.HTTPError:
         return []  # something answers; the job that fetches says what is wrong
     except (OSError, ValueError) as error:
-        return [f"{host} ({getattr(error, 'reason', error)})"]
+        return [f"no answer from {plain(host)} ({plain(getattr(error, 'reason', error))})"]
     return []

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from scruple.asks import Ask, count_work, name_of, pieces, score_request, seed_of
 from scruple.benchmarks import benchmark_module
 from scruple.engines import Engine, GenerateRequest, Generation, Progress, ScoreRequest, Scores
-from scruple.prompts import (
-    Condition,
-    PromptFile,
-    Turns,
-    build_turns,
-    conditions_of,
-    load_dialogue,
-    load_prompts,
-    wordings_of,
-)
+from scruple.prompts import load_dialogue
 from scruple.rendering import Renderer
 from scruple.study import Benchmark, Study
-
-_PIECE = 4096
-"""Asks that are held in memory at once."""
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
 """What tells the rows of a response table apart."""
@@ -55,99 +41,6 @@ def schema_of(kind: str) -> pa.Schema:
             ("reasoning_tokens", pa.int32()),
         ]
     )
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One row of the response table before it is answered.
-
-    Attributes:
-        keys: item_id, condition, wording, scoring, order and sample, as in KEYS.
-        turns: the prompt.
-        candidates: surface forms of each answer.
-        target: the answer that the prompt asks for outright; empty unless it does.
-        draw: names the reasoning that the prompt builds on: the keys but the scoring.
-    """
-
-    keys: tuple[str, str, str, str, int, int]
-    turns: Turns
-    candidates: dict[str, tuple[str, ...]]
-    target: str
-
-    @property
-    def draw(self) -> tuple[str, str, str, int, int]:
-        """Return the keys of the reasoning, which both scorings share."""
-        item, condition, wording, _, order, sample = self.keys
-        return item, condition, wording, order, sample
-
-
-def seed_of(study: Study, benchmark: str, draw: tuple[str, str, str, int, int]) -> int:
-    """Return the seed of one reasoning: a hash of the study and of what is asked."""
-    text = "|".join(map(str, (study.study, study.seed, benchmark, *draw)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Ask]:
-    """Yield everything to ask about the items, in the order of the response table: by item."""
-    prompts = load_prompts(study, benchmark.kind)
-    asked = [
-        (condition, wording)
-        for condition in conditions_of(study, prompts)
-        for wording in wordings_of(study, condition)
-    ]
-    for item in _records(items):
-        for condition, wording in asked:
-            yield from _asks_of(study, benchmark, prompts, condition, wording, item)
-
-
-def count_work(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> int:
-    """Return how many reasonings and answers there will be, without building any prompt."""
-    prompts = load_prompts(study, benchmark.kind)
-    scorings = len(benchmark_module(benchmark.kind).scorings(benchmark))
-    draws = sum(_draws_of(study, weight) for weight in items["weight"])
-    return benchmark.orders * sum(
-        len(wordings_of(study, condition))
-        # the reasoning is shared by all scorings
-        * (draws * (scorings + 1) if condition.reasoning else len(items) * scorings)
-        for condition in conditions_of(study, prompts)
-    )
-
-
-def _records(items: pd.DataFrame) -> Iterator[dict[Any, Any]]:
-    columns = list(items.columns)
-    for values in items.itertuples(index=False, name=None):
-        yield dict(zip(columns, values, strict=True))
-
-
-def _draws_of(study: Study, weight: float) -> int:
-    """Return how often an item is reasoned about: once for each that it stands for, up to a cap."""
-    stands_for = min(max(round(weight), 1), study.decoding.max_repeats)
-    return study.decoding.samples * stands_for
-
-
-def _asks_of(
-    study: Study,
-    benchmark: Benchmark,
-    prompts: PromptFile,
-    condition: Condition,
-    wording: str,
-    item: dict[Any, Any],
-) -> Iterator[Ask]:
-    module = benchmark_module(benchmark.kind)
-    samples = _draws_of(study, item["weight"]) if condition.reasoning else 1
-    name = condition.instruction
-    demands = name is not None and "{target}" in prompts.instructions[name][wording]
-    for scoring in module.scorings(benchmark):
-        for order in range(benchmark.orders):
-            question = module.question(item, prompts, scoring, order)
-            turns = build_turns(prompts, condition, wording, question.slots, question.lead_in)
-            for sample in range(samples):
-                yield Ask(
-                    (item["item_id"], condition.name, wording, scoring, order, sample),
-                    turns,
-                    question.candidates,
-                    str(item["follow"]) if demands else "",
-                )
 
 
 def respond(
@@ -177,25 +70,15 @@ def respond(
         tokens.
 
     Raises:
-        ScrupleError: before any long work, if a prompt is too long for the checkpoint or its
-            tokenizer cannot tell candidates apart.
+        ScrupleError: naming the item, if a prompt cannot be asked; `check_asks` tells beforehand.
     """
     renderer = Renderer(format, load_dialogue(study), engine.tokenizer, checkpoint)
-    for asks in _batched(build_asks(study, benchmark, items), _PIECE):
-        for reasons in (False, True):
-            requests = [
-                _score_request(ask, renderer, "", checkpoint)
-                for ask in asks
-                if _reasons(ask) == reasons
-            ]
-            engine.check(requests, study.decoding.max_new_tokens if reasons else 0)
     answers = benchmark_module(benchmark.kind).ANSWERS
     progress = bar(f"{checkpoint} {benchmark.name}", count_work(study, benchmark, items))
-    for asks in _batched(build_asks(study, benchmark, items), _PIECE):
+    for asks in pieces(study, benchmark, items):
         reasoning = _reason(study, benchmark, asks, engine, renderer, checkpoint, progress)
         requests = [
-            _score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint)
-            for ask in asks
+            score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint) for ask in asks
         ]
         scores = engine.score(requests, lambda found: progress(len(found)))
         rows = [
@@ -203,15 +86,6 @@ def respond(
             for ask, request, result in zip(asks, requests, scores, strict=True)
         ]
         yield pd.DataFrame(rows)
-
-
-def _batched(asks: Iterator[Ask], n: int) -> Iterator[list[Ask]]:
-    while piece := list(itertools.islice(asks, n)):
-        yield piece
-
-
-def _reasons(ask: Ask) -> bool:
-    return ask.turns.opening is not None
 
 
 def _text(generation: Generation | None) -> str:
@@ -229,12 +103,12 @@ def _reason(
     progress: Progress,
 ) -> dict[tuple[str, str, str, int, int], Generation]:
     """Sample the reasoning of every ask that has one."""
-    draws = {ask.draw: ask for ask in asks if _reasons(ask)}
+    draws = {ask.draw: ask for ask in asks if ask.reasons}
     if not draws:
         return {}
     requests = [
         GenerateRequest(
-            _name(ask, checkpoint),
+            name_of(ask, checkpoint),
             renderer.reasoning_prompt(ask.turns),
             seed_of(study, benchmark.name, draw),
             renderer.special,
@@ -244,24 +118,6 @@ def _reason(
     ]
     generations = engine.generate(requests, study.decoding, lambda found: progress(len(found)))
     return dict(zip(draws, generations, strict=True))
-
-
-def _name(ask: Ask, checkpoint: str) -> str:
-    item, condition, wording, scoring, order, sample = ask.keys
-    details = [part for part in (condition, wording, scoring) if part]
-    details += [f"{name} {k}" for name, k in (("order", order), ("sample", sample)) if k]
-    return f"checkpoint {checkpoint}, item {item} ({', '.join(details)})"
-
-
-def _score_request(ask: Ask, renderer: Renderer, reasoning: str, checkpoint: str) -> ScoreRequest:
-    forms = [(answer, form) for answer, each in ask.candidates.items() for form in each]
-    return ScoreRequest(
-        _name(ask, checkpoint),
-        renderer.scored_prompt(ask.turns, reasoning),
-        tuple(form for _, form in forms),
-        tuple(answer for answer, _ in forms),
-        renderer.special,
-    )
 
 
 def _row(

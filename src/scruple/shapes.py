@@ -5,6 +5,8 @@ Weights are counted as transformers builds them, so that a plan needs neither ne
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,6 +14,11 @@ from pydantic import Field
 from scruple.typed import Strict
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+_KINDS = {"gpt_neox": "neox", "llama": "llama", "qwen2": "qwen2", "olmo2": "olmo2",
+          "bloom": "bloom"}  # fmt: skip
+"""Model types of transformers → kinds of shapes."""
 
 
 class Shape(Strict):
@@ -75,3 +82,29 @@ class Shape(Strict):
         left out: it is computed at a prompt's end only. Attention's own products are not counted.
         """
         return 2 * self.body()
+
+
+def read_shape(path: Path) -> Shape | None:
+    """Return the shape that a checkpoint's config.json gives; None if it gives none.
+
+    An architecture of another kind is read as that of a Llama, which most are like.
+    """
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return Shape.model_validate(
+            {
+                "kind": _KINDS.get(content["model_type"], "llama"),
+                "layers": content.get("num_hidden_layers") or content["n_layer"],
+                "width": content["hidden_size"],
+                "heads": content.get("num_attention_heads") or content["n_head"],
+                "kv_heads": content.get("num_key_value_heads"),
+                "head_width": content.get("head_dim"),
+                "mlp": content.get("intermediate_size"),
+                "vocab": content["vocab_size"],
+                "tied": content.get("tie_word_embeddings", False),
+            }
+        )
+    except (KeyError, ValueError):
+        return None

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from scruple.errors import ScrupleError
+from scruple.jobs import whole
 from scruple.messages import explain
 from scruple.study import Benchmark, Study, read_yaml, resolve
-
-_RETRIES = 3
-_TIMEOUT = 20.0  # seconds
+from scruple.transfer import Pinned, Say, Unreachable, bring, found_instead, plain
 
 
 class SourceFile(BaseModel):
@@ -36,6 +29,11 @@ class SourceFile(BaseModel):
     def name(self) -> str:
         """Return the file's name without its folders."""
         return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def pinned(self) -> Pinned:
+        """Return what its content must be."""
+        return Pinned(sha256=self.sha256, git_blob=self.git_blob)
 
 
 class Source(BaseModel):
@@ -137,9 +135,7 @@ def check_mirror(study: Study) -> None:
         )
 
 
-def fetch(
-    study: Study, benchmark: Benchmark, file: SourceFile, target: Path, say: Callable[[str], Any]
-) -> None:
+def fetch(study: Study, benchmark: Benchmark, file: SourceFile, target: Path, say: Say) -> None:
     """Bring one file to its place: from the mirror or the network, verified, never half-written.
 
     Args:
@@ -152,61 +148,38 @@ def fetch(
     Raises:
         ScrupleError: if it cannot be had or is not the pinned file.
     """
-    source = load_source(study, benchmark.kind, benchmark.source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        mirrored = in_mirror(study, benchmark.kind, file)
-        if mirrored is not None:
-            say(f"copying {mirrored}")
+    mirrored = in_mirror(study, benchmark.kind, file)
+    if mirrored is not None:
+        say(f"copying {mirrored}")
+        verify(mirrored, file)
+        with whole(target) as part:
             shutil.copyfile(mirrored, part)
-            origin = str(mirrored)
-        else:
-            origin = (source.url or "").format(path=file.path)
-            say(f"downloading {origin}")
-            _download(origin, part)
-        verify(part, file, origin)
-        os.replace(part, target)
-    except OSError as error:
-        raise ScrupleError(f"{target}: cannot be written ({error}).") from None
-    finally:
-        part.unlink(missing_ok=True)
+        return
+    source = load_source(study, benchmark.kind, benchmark.source)
+    url = (source.url or "").format(path=file.path)
+    say(f"downloading {plain(url)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        bring(
+            url, target, file.pinned, say,
+            lock=target.with_name(f".{target.name}.lock"), title=file.name,
+        )  # fmt: skip
+    except (Unreachable, OSError) as error:
+        raise ScrupleError(
+            f"{plain(url)}: cannot be downloaded ({plain(error)}). Connect to the network, or put "
+            "the file into a folder and name that folder under `mirror:` in the config."
+        ) from None
 
 
-def verify(path: Path, file: SourceFile, origin: str) -> None:
+def verify(path: Path, file: SourceFile) -> None:
     """Compare a file with its pinned hash.
 
     Raises:
         ScrupleError: if it differs, naming both hashes.
     """
-    content = path.read_bytes()
-    pinned, found = file.sha256, hashlib.sha256(content).hexdigest()
-    if pinned is None:
-        pinned, found = file.git_blob, git_blob(content)
-    if pinned is not None and pinned != found:
+    wrong = found_instead(path, file.pinned)
+    if wrong is not None:
         raise ScrupleError(
-            f"{origin}: not the file that data/sources.yaml pins: expected {pinned}, found "
-            f"{found}. Fetch it again, or correct the mirror's copy."
+            f"{path}: not the file that data/sources.yaml pins: expected {wrong[0]}, found "
+            f"{wrong[1]}. Correct the mirror's copy, or remove it to download the file."
         )
-
-
-def git_blob(content: bytes) -> str:
-    """Return the hash that git gives a file of that content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def _download(url: str, target: Path) -> None:
-    for attempt in range(1, _RETRIES + 1):
-        try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, target.open("wb") as out:
-                shutil.copyfileobj(answer, out)
-            return
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            gone = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if attempt == _RETRIES or gone:
-                reason = getattr(error, "reason", error)
-                raise ScrupleError(
-                    f"{url}: cannot be downloaded ({reason}). Connect to the network, or put the "
-                    "file into a folder and name that folder under `mirror:` in the config."
-                ) from None
-            time.sleep(2**attempt)

@@ -8,7 +8,7 @@ start, and so does every job.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,9 +23,9 @@ from pydantic import (
 )
 
 from scruple.errors import ScrupleError
+from scruple.families import Checkpoint, Family, Hub, Scoring, refuse_duplicates
 from scruple.margins import Margins
 from scruple.messages import explain
-from scruple.shapes import Shape
 from scruple.typed import Kind, Name, Strict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,87 +38,6 @@ def _tokens(value: Any) -> Any:
     if not counts and value != "auto":
         raise ValueError(f"give a whole number above 0, or `auto`; it is {value!r}")
     return value
-
-
-Format = Literal["auto", "chat", "dialogue"]
-Scoring = Literal["letter", "text"]
-
-
-class Checkpoint(Strict):
-    """One set of weights: where it comes from and where it stands on the study's axes.
-
-    `shape` are its architecture's numbers, from which a plan works out what it needs; `unchecked`
-    says that its name or size could not be looked up when it was written down.
-
-    Checkpoints of the same size, stage and step are training runs of one recipe, told apart by
-    their `seed`.
-    """
-
-    name: Name
-    params: Annotated[int, Field(gt=0)]
-    stage: Name = "base"
-    step: Annotated[int, Field(ge=0)] | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
-    format: Format | None = None
-    hub: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
-    revision: str | None = None
-    path: str | None = None
-    package: str | None = None
-    file: str | None = None
-    shape: Shape | None = None
-    unchecked: bool = False
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Checkpoint:
-        given = [key for key in ("hub", "path", "package") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"checkpoint `{self.name}` needs exactly one origin, and has "
-                f"{' and '.join(given) or 'none'}: give `hub` (a repository's name), `path` "
-                "(a local folder), or `package` with `file` (a GGUF file inside an installed "
-                "Python package)"
-            )
-        if (self.package is None) != (self.file is None):
-            raise ValueError(f"checkpoint `{self.name}`: `package` and `file` go together")
-        if self.shape is not None and abs(self.shape.params() / self.params - 1) > 0.02:
-            raise ValueError(
-                f"checkpoint `{self.name}` has `params: {self.params}`, and its `shape` makes "
-                f"{self.shape.params()}: correct one of them"
-            )
-        if self.revision is not None and self.hub is None:
-            raise ValueError(f"checkpoint `{self.name}`: `revision` goes with `hub` only")
-        return self
-
-
-class Family(Strict):
-    """Checkpoints of one recipe that differ in size, stage or step.
-
-    A `note` is what every figure and report must say of them.
-    """
-
-    name: Name
-    format: Format = "auto"
-    primary_scoring: Scoring = "text"
-    note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    licence: str | None = None
-    checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Family:
-        _refuse_duplicates("checkpoints", (checkpoint.name for checkpoint in self.checkpoints))
-        runs: dict[tuple[Any, ...], list[Checkpoint]] = {}
-        for one in self.checkpoints:
-            runs.setdefault((one.params, one.stage, one.step), []).append(one)
-        for peers in runs.values():
-            seeds = [one.seed for one in peers]
-            if len(peers) > 1 and (None in seeds or len(set(seeds)) < len(seeds)):
-                names = ", ".join(f"`{one.name}`" for one in peers)
-                raise ValueError(
-                    f"checkpoints {names} of family `{self.name}` have the same `params`, `stage` "
-                    "and `step`: give each its own `seed`, all different, if they are training "
-                    "runs of one recipe, else put one of them into another family"
-                )
-        return self
 
 
 class Benchmark(Strict):
@@ -147,8 +66,8 @@ class Benchmark(Strict):
                 f"benchmark `{self.name}`: {', '.join(sorted(extra))} can only be set for "
                 "benchmarks of kind `bbq`"
             )
-        _refuse_duplicates("scoring", self.scoring)
-        _refuse_duplicates("categories", self.categories or ())
+        refuse_duplicates("scoring", self.scoring)
+        refuse_duplicates("categories", self.categories or ())
         return self
 
 
@@ -189,6 +108,7 @@ class Study(Strict):
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
     margins: Annotated[Margins, Field(default_factory=dict)]
     decoding: Decoding = Decoding()
+    hub: Hub = Hub()
     compute: Compute = Compute()
 
     @field_validator("study")
@@ -207,10 +127,10 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        _refuse_duplicates("families", (family.name for family in self.families))
-        _refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
-        _refuse_duplicates("conditions", self.conditions)
-        _refuse_duplicates("wordings", self.wordings)
+        refuse_duplicates("families", (family.name for family in self.families))
+        refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
+        refuse_duplicates("conditions", self.conditions)
+        refuse_duplicates("wordings", self.wordings)
         self._check_primary_scoring()
         if "q" not in self.conditions:
             raise ValueError(
@@ -290,10 +210,3 @@ def _read_family(name: str) -> Any:
             "Name one of them, or write the family out in the config"
         )
     return read_yaml(path)
-
-
-def _refuse_duplicates(key: str, names: Iterable[str]) -> None:
-    names = list(names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"`{key}` names {', '.join(twice)} more than once: rename or remove one")

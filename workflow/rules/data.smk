@@ -34,7 +34,7 @@ rule build_items:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         settings=lambda wildcards: plan.item_settings(wildcards.benchmark),
     message:
         "Reading the items of {wildcards.benchmark}"

@@ -36,6 +36,7 @@ from scruple.study import Benchmark
 
 ANSWERS = ("yes", "no")
 SAMPLING_UNIT = "cluster"
+STRATA: tuple[str, ...] = ()
 
 _SEX = {1: "female", 2: "male"}
 _RACES = ("black", "white")

@@ -54,6 +54,8 @@ class BenchmarkModule(Protocol):
     """Names of the possible answers, as in `logprob_<answer>` and `answer`."""
     SAMPLING_UNIT: str
     """The column whose values are drawn when a study takes a random part of the items."""
+    STRATA: tuple[str, ...]
+    """Columns whose values together name the strata that each give their share of such a part."""
 
     def read(self, files: Sequence[Path], entry: Benchmark) -> Items:
         """Read and check the source files."""
@@ -94,17 +96,38 @@ def hash_choice(key: str, n: int) -> int:
     return int.from_bytes(digest, "big") % n
 
 
-def draw(table: pd.DataFrame, unit: str, n: int | None, seed: int) -> pd.DataFrame:
+def draw(
+    table: pd.DataFrame, unit: str, n: int | None, seed: int, strata: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return a random part of the items: n units, or all where n is None or larger.
 
-    The order of the draw is the order of a hash of seed and unit, so a larger n keeps all items of
-    a smaller one and a study can be enlarged without losing what it has.
+    Every stratum gives its share, up to a unit: its m units, in a random order, stand at
+    (k + u)/m for k = 0 … m - 1 and one random u of its own, and the n that come first are taken
+    (systematic sampling, Cochran 1977, ch. 8). All is decided by hashes of the seed, so a larger n
+    keeps all items of a smaller one and a study can be enlarged without losing what it has.
+
+    Args:
+        table: the items.
+        unit: the column whose values are drawn.
+        n: how many of them.
+        seed: decides the draw.
+        strata: columns whose values together name a stratum; none for a plain random part.
     """
-    units = table[unit].drop_duplicates()
+    units = table.drop_duplicates(unit)
     if n is None or n >= len(units):
         return table
-    ranks = units.map(
-        lambda name: hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).hexdigest()
-    )
-    chosen = set(units[ranks.sort_values().index[:n]])
+    names = units[unit].map(str)
+    rank = names.map(lambda name: _uniform(f"{seed}|{name}"))
+    if strata:
+        stratum = units[list(strata)].astype(str).agg("|".join, axis=1)
+        places = rank.groupby(stratum).rank(method="first") - 1
+        offset = stratum.map({name: _uniform(f"{seed}|{name}") for name in stratum.unique()})
+        rank = (places + offset) / stratum.map(stratum.value_counts())
+    chosen = set(units[unit][rank.sort_values(kind="stable").index[:n]])
     return table[table[unit].isin(chosen)].reset_index(drop=True)
+
+
+def _uniform(key: str) -> float:
+    """Return a number in [0, 1) that depends on the key alone."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -35,6 +35,7 @@ from scruple.study import Benchmark
 
 ANSWERS = ("0", "1", "2")
 SAMPLING_UNIT = "item_id"
+STRATA = ("cluster", "context_condition", "question_polarity")
 ORDERS = tuple(itertools.permutations(range(3)))
 """The option orders; order k shows option ORDERS[k][j] in place j. Order 0 is the file's own."""
 

@@ -36,6 +36,7 @@ from scruple.study import Benchmark
 
 ANSWERS = ("female", "male", "neutral")
 SAMPLING_UNIT = "item_id"
+STRATA: tuple[str, ...] = ()
 
 _CASES = {
     "$NOM_PRONOUN": "nominative",

@@ -17,7 +17,7 @@ import pandas as pd
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
 from scruple.benchmarks.tally import Metric, conditions
-from scruple.checkpoints import fetch_checkpoint
+from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.control.items import WHOLE, Part, write_items
 from scruple.control.members import Member
 from scruple.engines import Engine, load_engine

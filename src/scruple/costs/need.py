@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from scruple.costs.workload import Workload
+from scruple.errors import ScrupleError
 from scruple.shapes import Shape
 
 COMPUTE_SHARE = 0.4
@@ -18,6 +19,9 @@ BANDWIDTH_SHARE = 0.5
 """Of a card's bandwidth, what sampling reaches."""
 OVERHEAD = 1.15
 """Memory in use, to that of the weights: buffers, activations, fragments."""
+STEP_PER_LAYER = 1e-3
+"""Seconds that a layer takes at least when a batch is continued by a token: its calls are many and
+small, and a processor issues them one by one."""
 CACHE_SHARE = 0.2
 """Of a card's memory, what is left to keys and values at least."""
 PARALLEL_LOSS = 0.7
@@ -78,12 +82,34 @@ def gpus_needed(shape: Shape, dtype: str, card: Card) -> int:
     return max(1, math.ceil(weights_gb(shape, dtype) * OVERHEAD / room))
 
 
+def check_room(what: str, weights: float, memory: float, whose: str) -> None:
+    """Refuse weights that memory does not hold.
+
+    Args:
+        what: the checkpoint.
+        weights: bytes of its weights.
+        memory: bytes that there are.
+        whose: the beginning of the sentence that says where.
+
+    Raises:
+        ScrupleError: with both sizes and what can be changed.
+    """
+    needed = weights * OVERHEAD
+    if needed > memory:
+        raise ScrupleError(
+            f"{what}: needs {needed / 1e9:.1f} GB of memory for its weights, and {whose} "
+            f"{memory / 1e9:.1f} GB. Take more or larger GPUs or a smaller `compute.dtype`, or "
+            "leave it out (`max_params`)."
+        )
+
+
 def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     """Return what a checkpoint needs for a workload.
 
     Reading costs 2 operations per weight and token, and per word and width of the output where a
     next token is read (Kaplan et al. 2020); attention adds 4 × layers × width per token and token
-    before it, half of them on average. Sampling reads all weights once per token of a batch.
+    before it, half of them on average. Sampling reads all weights once per token of a batch, and
+    takes each layer's calls at least.
     """
     gpus = gpus_needed(shape, dtype, card)
     output = 2 * shape.vocab * shape.width
@@ -99,7 +125,8 @@ def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
         rate, band = rate * PARALLEL_LOSS, band * PARALLEL_LOSS
     steps = work.sampled / together
     moved = shape.params() * BYTES[dtype] + together * work.length * token_bytes
-    seconds = reading / rate + max(sampling / rate, steps * moved / band)
+    slowest = max(sampling / rate, steps * moved / band, steps * shape.layers * STEP_PER_LAYER)
+    seconds = reading / rate + slowest
     return Need(
         prompts=work.rows,
         tokens=work.distinct,

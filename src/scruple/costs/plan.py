@@ -1,24 +1,24 @@
-"""The plan: what every checkpoint needs for every benchmark, and what the whole study takes."""
+"""What every checkpoint of a study needs for every benchmark."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from scruple.costs.need import Card, Need, need, weights_gb
+from scruple.costs.counts import counted, place_at_hand
+from scruple.costs.need import Card, Need, need
 from scruple.costs.workload import Workload, estimate
 from scruple.errors import ScrupleError
-from scruple.shapes import Shape
+from scruple.shapes import Shape, read_shape
 from scruple.study import ROOT, Checkpoint, Study, read_yaml, resolve
 
-_KINDS = {"gpt_neox": "neox", "llama": "llama", "qwen2": "qwen2", "olmo2": "olmo2",
-          "bloom": "bloom"}  # fmt: skip
-"""Model types of transformers → kinds of shapes."""
+Place = tuple[str, str, str]
+"""Family, checkpoint and benchmark."""
+Bar = Callable[[str, int], Callable[[int], Any]]
+"""Makes a progress bar from a title and a total, and returns how to advance it."""
 
 
 def cards() -> dict[str, Card]:
@@ -39,154 +39,77 @@ def card_of(study: Study) -> Card:
 
 
 def shape_of(checkpoint: Checkpoint) -> Shape | None:
-    """Return a checkpoint's shape: the family file's, or that of a local config; None if unknown.
-
-    What the config of another kind says is read as that of a Llama, which most are like.
-    """
+    """Return a checkpoint's shape: the family file's, or a local config's; None if unknown."""
     if checkpoint.shape is not None:
         return checkpoint.shape
-    path = resolve(checkpoint.path) / "config.json" if checkpoint.path else None
-    if path is None or not path.is_file():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    try:
-        return Shape.model_validate(
-            {
-                "kind": _KINDS.get(content["model_type"], "llama"),
-                "layers": content.get("num_hidden_layers") or content["n_layer"],
-                "width": content["hidden_size"],
-                "heads": content.get("num_attention_heads") or content["n_head"],
-                "kv_heads": content.get("num_key_value_heads"),
-                "mlp": content.get("intermediate_size"),
-                "vocab": content["vocab_size"],
-                "tied": content.get("tie_word_embeddings", False),
-            }
-        )
-    except (KeyError, ValueError):
-        return None
+    return read_shape(resolve(checkpoint.path) / "config.json") if checkpoint.path else None
 
 
-def workloads(study: Study, items: Mapping[str, Path]) -> dict[str, Workload]:
-    """Return what each benchmark asks; of items that are at hand their real number counts.
+def workloads(
+    study: Study, items: Mapping[str, Path], memory: Path | None = None, bar: Bar | None = None
+) -> dict[Place, Workload]:
+    """Return what each checkpoint is asked of each benchmark, as exactly as can be known here.
 
     Args:
         study: the study.
         items: benchmark → file of its items, where there is one.
+        memory: folder of counts; None to estimate all of them.
+        bar: makes a progress bar for counting.
     """
-    counted = {
-        name: len(pd.read_parquet(path, columns=["item_id"]))
-        for name, path in items.items()
-        if path.is_file()
-    }
-    return {b.name: estimate(study, b, counted.get(b.name)) for b in study.benchmarks}
+    found: dict[Place, Workload] = {}
+    here = {name: path for name, path in items.items() if path.is_file()}
+    for family, name in study.members():
+        place = place_at_hand(study.checkpoint(family, name)) if memory and here else None
+        for benchmark in study.benchmarks:
+            path = here.get(benchmark.name)
+            if path is None:
+                work = estimate(study, benchmark)
+            elif place and memory and bar:
+                format = study.format(family, name)
+                work = counted(study, benchmark, path, place, format, memory, bar)
+            else:
+                number = len(pd.read_parquet(path, columns=["item_id"]))
+                work = estimate(study, benchmark, number)
+            found[family, name, benchmark.name] = work
+    return found
 
 
-def needs(study: Study, work: Mapping[str, Workload], card: Card) -> pd.DataFrame:
+def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFrame:
     """Return one row per checkpoint and benchmark; empty numbers where the shape is unknown."""
     rows = []
     dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
-    for family in study.families:
-        for checkpoint in family.checkpoints:
-            shape = shape_of(checkpoint)
-            for benchmark, load in work.items():
-                row = {"family": family.name, "checkpoint": checkpoint.name,
-                       "params": checkpoint.params, "benchmark": benchmark}  # fmt: skip
-                found: Need | None = need(shape, load, dtype, card) if shape else None
-                rows.append({**row, **(vars(found) if found else {})})
+    for (family, name, benchmark), load in work.items():
+        checkpoint = study.checkpoint(family, name)
+        shape = shape_of(checkpoint)
+        row = {"family": family, "checkpoint": name, "params": checkpoint.params,
+               "benchmark": benchmark, "known": load.known}  # fmt: skip
+        found: Need | None = need(shape, load, dtype, card) if shape else None
+        rows.append({**row, **(vars(found) if found else {})})
     return pd.DataFrame(rows)
 
 
-def told(study: Study, items: Mapping[str, Path]) -> str:
-    """Return the whole plan as text."""
-    card, work = card_of(study), workloads(study, items)
-    table = needs(study, work, card)
-    if "hours" not in table:
-        return "The plan needs shapes, and none is known: give `shape` in the families' files."
-    lines = [
-        f"Plan of {study.study} on {card.name}, an estimate (docs/plan.md says from what):",
-        "",
-    ]
-    lines.append(_printed(table))
-    lines += [
-        "",
-        *_benchmarks(work),
-        "",
-        *_totals(study, work, table),
-        *_advice(study, table, card),
-    ]
-    return "\n".join(lines)
-
-
-def _printed(table: pd.DataFrame) -> str:
-    shown = pd.DataFrame(
-        {
-            "checkpoint": table["checkpoint"],
-            "benchmark": table["benchmark"],
-            "prompts": table["prompts"].map("{:,.0f}".format),
-            "tokens": table["tokens"].map("{:,.0f}".format),
-            "sampled": table["sampled"].map("{:,.0f}".format),
-            "FLOPs": table["flops"].map("{:.1e}".format),
-            "weights": table["weights_gb"].map("{:.1f} GB".format),
-            "cache": table["cache_gb"].map("{:.1f} GB".format),
-            "GPUs": table["gpus"].map("{:.0f}".format),
-            "time": table["hours"].map(_hours),
-        }
+def summary(study: Study, items: Mapping[str, Path], asked: Collection[Place]) -> str:
+    """Return one line: what is still to be asked, and how long that may take."""
+    if not asked:
+        return "Plan: every response is here already."
+    card = card_of(study)
+    table = needs(study, workloads(study, items), card)
+    mine = [key in asked for key in zip(table["family"], table["checkpoint"], table["benchmark"],
+                                        strict=True)]  # fmt: skip
+    left = table[mine]
+    hours = left["hours"] if "hours" in left else pd.Series(dtype=float)
+    time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"
+    unknown = (
+        f" (without {hours.isna().sum()} whose shape is unknown)" if hours.isna().any() else ""
     )
-    return shown.replace({"nan": "?", "nan GB": "?"}).to_string(index=False)
-
-
-def _benchmarks(work: Mapping[str, Workload]) -> list[str]:
-    return [
-        f"{name}: {load.items:,} items ({'read' if load.exact else 'by its source'}), "
-        f"{load.rows:,} prompts of {load.length:.0f} tokens"
-        for name, load in work.items()
-    ]
-
-
-def _totals(study: Study, work: Mapping[str, Workload], table: pd.DataFrame) -> list[str]:
-    lines = ["The whole study, one job after the other:"]
-    for card in cards().values():
-        other = needs(study, work, card)
-        gpus = int(other["gpus"].max())
-        lines.append(f"  {card.name:<10} {_hours(other['hours'].sum()):>10}, {gpus} at once")
-    unknown = sorted(set(table.loc[table["hours"].isna(), "checkpoint"]))
-    if unknown:
-        lines.append(f"Not counted, since their shape is not known: {', '.join(unknown)}.")
-    return lines
-
-
-def _advice(study: Study, table: pd.DataFrame, card: Card) -> list[str]:
-    """Return what does not fit here, and what to change."""
-    disk = sum(
-        weights_gb(shape, "bfloat16")
-        for family in study.families
-        for checkpoint in family.checkpoints
-        if checkpoint.hub and (shape := shape_of(checkpoint))
+    return (
+        f"Plan: {len(left)} response tables are to be made, {time} on one {card.name} after another"
+        f"{unknown}; `snakemake --cores 1 plan` tells how that is worked out."
     )
-    lines = []
-    if disk:
-        cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-        there = next(path for path in (cache, *cache.parents) if path.exists())
-        free = shutil.disk_usage(there).free / 1e9
-        lines.append(f"Disk: {disk:.0f} GB of weights for the hub's cache; {free:.0f} GB are free.")
-        if disk > free:
-            lines.append(
-                f"  Does not fit: set HF_HOME to a larger disk than {there}, or take fewer "
-                "checkpoints."
-            )
-    if shutil.which("nvidia-smi") is None:
-        lines.append(
-            "No GPU is seen here: the times above are not this machine's; a CPU takes hundreds of "
-            "times as long."
-        )
-    large = table[table["gpus"] > 1]
-    if len(large):
-        names = ", ".join(dict.fromkeys(large["checkpoint"]))
-        lines.append(f"More than one {card.name} each: {names}.")
-    return lines
 
 
-def _hours(hours: float) -> str:
+def told_hours(hours: float) -> str:
+    """Write a time as one says it."""
     if pd.isna(hours):
         return "?"
     if hours < 1:

@@ -22,7 +22,8 @@ class Workload:
         distinct: tokens that are read, what prompts share counted once.
         sampled: tokens to be sampled, at most.
         length: mean tokens of a prompt.
-        exact: whether the items were at hand, or their numbers are those of data/tokens.yaml.
+        known: `counted` with the checkpoint's own tokenizer; `read`, the items at hand and the
+            tokens estimated; or `estimated`, the number of items too, from data/tokens.yaml.
     """
 
     items: int
@@ -30,7 +31,7 @@ class Workload:
     distinct: int
     sampled: int
     length: float
-    exact: bool
+    known: str
 
 
 def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Workload:
@@ -51,7 +52,11 @@ def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Wo
         draws = study.decoding.samples if condition.reasoning else 1
         times = len(wordings_of(study, condition)) * benchmark.orders
         thoughts = study.decoding.max_new_tokens if condition.reasoning else 0
-        sampled += count * times * draws * thoughts
+        reasonings = count * times * draws if condition.reasoning else 0
+        sampled += reasonings * thoughts
+        opening = known["tokens"][scorings[0] or "all"]
+        # what the reasoning is a continuation of, once for all scorings
+        distinct += reasonings * (opening["q"]["distinct"] + opening[condition.name]["distinct"])
         for scoring in scorings:
             mean = known["tokens"][scoring or "all"]
             mine = mean.get(condition.name, mean["other"])
@@ -61,8 +66,9 @@ def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Wo
             distinct += here * (mine["distinct"] + thoughts)
             read += here * mine["rows"] * (mine["length"] + thoughts)
     return Workload(
-        count, round(rows), round(distinct), round(sampled), read / max(rows, 1), items is not None
-    )
+        count, round(rows), round(distinct), round(sampled), read / max(rows, 1),
+        "estimated" if items is None else "read",
+    )  # fmt: skip
 
 
 def _known(benchmark: Benchmark) -> Mapping[str, Any]:
@@ -75,4 +81,6 @@ def _items(benchmark: Benchmark, known: Mapping[str, Any]) -> int:
     total = known["items"].get(benchmark.source, known["items"]["upstream"])
     if benchmark.categories and benchmark.source == "upstream":
         total = sum(known["categories"].get(name, 0) for name in benchmark.categories) or total
-    return min(total, benchmark.max_items or total)
+    # of admissions, profiles are drawn, and each is asked as two people
+    each = 2 if benchmark.kind == "admissions" else 1
+    return min(total, each * (benchmark.max_items or total))

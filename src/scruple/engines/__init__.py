@@ -85,19 +85,6 @@ class Engine(Protocol):
 
     tokenizer: Any
 
-    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Refuse requests that cannot be scored, before anything expensive runs.
-
-        Args:
-            requests: what will be asked, reasoning still empty.
-            reserve: tokens that sampled reasoning may add.
-
-        Raises:
-            ScrupleError: naming the request, for a prompt longer than the model's window or
-                candidates that the tokenizer cannot tell apart.
-        """
-        ...
-
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Return the candidates' log-probabilities, one result per request, in order.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
+from scruple.costs.need import check_room
 from scruple.errors import ScrupleError
 from scruple.study import Compute
 
@@ -38,7 +41,7 @@ def dtype_of(compute: Compute, device: str) -> torch.dtype:
     return _DTYPES.get(compute.dtype, usual)
 
 
-def folder_of(manifest: dict[str, Any]) -> str:
+def folder_of(manifest: Mapping[str, Any]) -> str:
     """Return a fetched checkpoint's folder (ScrupleError if it is gone)."""
     folder: str = manifest["folder"]
     if not Path(folder).is_dir():
@@ -47,6 +50,25 @@ def folder_of(manifest: dict[str, Any]) -> str:
             f"{manifest['manifest']} and run again."
         )
     return folder
+
+
+def check_memory(manifest: Mapping[str, Any], dtype: torch.dtype, device: str) -> None:
+    """Refuse weights that are larger than the GPUs that the job sees, or than memory on a CPU.
+
+    Raises:
+        ScrupleError: with both sizes.
+    """
+    if device == "cuda":
+        cards = range(torch.cuda.device_count())
+        memory = sum(torch.cuda.get_device_properties(card).total_memory for card in cards)
+    else:
+        memory = psutil.virtual_memory().total
+    check_room(
+        f"checkpoint {manifest['checkpoint']}",
+        int(manifest["params"]) * dtype.itemsize,
+        memory,
+        "the GPUs that the job sees have" if device == "cuda" else "this machine has",
+    )
 
 
 def size_of(model: torch.nn.Module, manifest: dict[str, Any]) -> int:

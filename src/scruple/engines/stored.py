@@ -26,10 +26,6 @@ class StoredEngine:
         self._engine = engine
         self._store = store
 
-    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """See `scruple.engines.Engine.check`."""
-        self._engine.check(requests, reserve)
-
     def describe(self) -> dict[str, Any]:
         """See `scruple.engines.Engine.describe`."""
         return self._engine.describe()

@@ -59,7 +59,7 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
 def check_fit(
     tokenizer: Any, window: int | None, requests: Sequence[ScoreRequest], reserve: int
 ) -> None:
-    """Refuse requests that cannot be scored; see `scruple.engines.Engine.check`.
+    """Refuse requests that cannot be scored, before anything expensive runs.
 
     Candidates are told apart by the end of a prompt, and a text of few bytes has few tokens: so
     few prompts need to be tokenised whole.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,26 @@ import torch
 import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
 from scruple.engines.forward import choose_forward
 from scruple.engines.generation import Sampler
 from scruple.engines.ledger import Ledger
-from scruple.engines.loading import device_of, dtype_of, folder_of, size_of
+from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
+from scruple.engines.reader import reader_of
 from scruple.engines.readings import Place
-from scruple.engines.tokens import Encoded, check_fit, encode
+from scruple.engines.tokens import Encoded, encode
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
 log = logging.getLogger(__name__)
+
+_UNLOADABLE = (
+    OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, UnpicklingError,
+)  # fmt: skip
 
 
 def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> TransformersEngine:
@@ -34,16 +40,25 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(threads)
     device, folder = device_of(compute), folder_of(manifest)
-    options: dict[str, Any] = {"local_files_only": True}
+    options: dict[str, Any] = {
+        "local_files_only": True,
+        "trust_remote_code": bool(manifest.get("code")),
+    }
+    check_memory(manifest, dtype_of(compute, device), device)
+    tokenizer = reader_of(manifest).tokenizer
     if manifest.get("gguf"):
         options["gguf_file"] = manifest["gguf"]
-    weights = {"dtype": dtype_of(compute, device), "output_loading_info": True}
+    # pickled weights are read by PyTorch's restricted unpickler, which runs nothing
+    weights = {
+        "dtype": dtype_of(compute, device),
+        "output_loading_info": True,
+        "weights_only": True,
+    }
     if device == "cuda":
         weights["device_map"] = "auto"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         model, report = AutoModelForCausalLM.from_pretrained(folder, **weights, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except _UNLOADABLE as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
         ) from None
@@ -85,12 +100,6 @@ class TransformersEngine:
         ends = ends if isinstance(ends, list) else [ends]
         self._ends = sorted({*ends, tokenizer.eos_token_id} - {None})
         self._sampler = Sampler(model, self._forward, self._ends, tokenizer, at_once)
-        text_config = model.config.get_text_config()
-        self._window = getattr(text_config, "max_position_embeddings", None)
-
-    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Refuse what cannot be scored; see `scruple.engines.Engine.check`."""
-        check_fit(self.tokenizer, self._window, requests, reserve)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.

@@ -17,9 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.ledger import Ledger
-from scruple.engines.loading import device_of, dtype_of, folder_of, size_of
+from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.tokens import check_fit, encode
+from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
 from scruple.study import Compute, Decoding
 
@@ -32,10 +32,12 @@ _CPU_CACHE = "2"
 def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> VllmEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
     device, folder = device_of(compute), folder_of(manifest)
+    code = bool(manifest.get("code"))
+    check_memory(manifest, dtype_of(compute, device), device)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
         with torch.device("meta"):  # shapes alone
-            shapes = AutoModelForCausalLM.from_config(config)
+            shapes = AutoModelForCausalLM.from_config(config, trust_remote_code=code)
     except (OSError, ValueError, KeyError) as error:
         raise ScrupleError(f"{manifest['checkpoint']}: {folder}: {error}") from None
     params = size_of(shapes, manifest)
@@ -52,6 +54,7 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
         model = vllm.LLM(
             folder, dtype=dtype, tensor_parallel_size=max(1, gpus) if device == "cuda" else 1,
             enable_prefix_caching=True, enforce_eager=device == "cpu", seed=0,
+            trust_remote_code=code,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError) as error:
         raise ScrupleError(
@@ -94,11 +97,6 @@ class VllmEngine:
         self._model = model
         self._facts = (params, device, threads)
         self.tokenizer = model.get_tokenizer()
-        self._window = model.llm_engine.model_config.max_model_len
-
-    def check(self, requests: Sequence[ScoreRequest], reserve: int) -> None:
-        """Refuse what cannot be scored; see `scruple.engines.Engine.check`."""
-        check_fit(self.tokenizer, self._window, requests, reserve)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.

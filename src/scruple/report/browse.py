@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from scruple.asks import build_asks
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.tally import probabilities
-from scruple.responses import build_asks
 from scruple.study import Benchmark, Study
 
 MOST = 100_000

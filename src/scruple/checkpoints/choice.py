@@ -1,0 +1,73 @@
+"""Which files of a checkpoint are needed: one kind of weights, and what describes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from scruple.errors import ScrupleError
+from scruple.families import Hub
+
+_DESCRIBING = (".json", ".model", ".txt", ".jinja")
+_SAFE = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
+_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+
+
+def describing_files(names: Iterable[str], code: bool) -> list[str]:
+    """Return the names of config, tokenizer and the like, and of Python code if it may be run."""
+    suffixes = (*_DESCRIBING, ".py") if code else _DESCRIBING
+    return sorted(name for name in names if name.endswith(suffixes) and "/" not in name)
+
+
+def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:
+    """Return the names of the weights that transformers loads.
+
+    Args:
+        names: all files.
+        hub: whether pickled ones may be taken where there are no others.
+        place: the checkpoint and where it is, for the message.
+
+    Raises:
+        ScrupleError: if there are none, or none that may be taken.
+    """
+    names = sorted(names)
+    safe = [name for name in names if _SAFE.fullmatch(name)]
+    pickled = [name for name in names if _PICKLED.fullmatch(name)]
+    if safe or (pickled and hub.allow_pickle):
+        return safe or pickled
+    if pickled:
+        raise ScrupleError(
+            f"{place}: has pickled weights only ({pickled[0]}). Set `hub: {{allow_pickle: true}}` "
+            "in the config to have PyTorch's restricted unpickler read them, which runs no code "
+            "of theirs, or choose a revision with safetensors."
+        )
+    raise ScrupleError(f"{place}: has no weights (model.safetensors, or its parts).")
+
+
+def needs_code(folder: Path) -> bool:
+    """Tell whether a checkpoint's architecture is in no transformers but in code of its own."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "AutoModelForCausalLM" not in config.get("auto_map", {}):
+        return False
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return config.get("model_type") not in CONFIG_MAPPING_NAMES
+
+
+def check_code(folder: Path, origin: str, hub: Hub, place: str) -> bool:
+    """Return whether a checkpoint's own code is to be run.
+
+    Raises:
+        ScrupleError: if it needs that and is not allowed by name.
+    """
+    if not needs_code(folder):
+        return False
+    if origin not in hub.allow_code:
+        raise ScrupleError(
+            f"{place}: transformers does not know its architecture, and it brings Python code of "
+            "its own, which Scruple does not run unasked. Read the code, then allow it by name: "
+            f"`hub: {{allow_code: [{origin}]}}`; or leave the checkpoint out."
+        )
+    return True

