@@ -13,11 +13,13 @@ from scruple.analysis.readings import measured
 from scruple.analysis.tables import effects_table, emergence_table
 from scruple.benchmarks import admissions
 from scruple.errors import ScrupleError
+from scruple.figures.catalogue import figures_of
 from scruple.study import Benchmark, Family, load_study
 
 sys.path.insert(0, str(ROOT / "bench"))
 from worlds import Admissions, Truth
 
+ALL = ("size", "stage", "step")
 MARGIN = {
     "metric": "admission_gap", "delta": 0.03, "reason": "chosen for a test",
     "gate": {"metric": "lsat_slope", "above": 0.002, "reason": "chosen for a test"},
@@ -36,11 +38,11 @@ SEEDS = [
 ]
 
 
-def study_of(checkpoints):
+def study_of(checkpoints, **more):
     return load_study({
         "study": "s", "families": [{"name": "f", "checkpoints": checkpoints}],
         "benchmarks": [{"name": "admissions", "source": "own"}], "conditions": ["q", "q+if"],
-        "margins": {"admissions": MARGIN},
+        "margins": {"admissions": MARGIN}, **more,
     })  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def sums_of(world, study, effects, noise=0.0):
 
 def test_what_stands_where():
     family = Family(name="f", checkpoints=STAGES + STEPS)
-    axes = {(axis.name, axis.stage): axis.places for axis in axes_of(family)}
+    axes = {(axis.name, axis.stage): axis.places for axis in axes_of(family, ALL)}
     assert list(axes["params", "sft"].items()) == [
         (10.0, ("sft-10",)), (100.0, ("sft-100",)), (1000.0, ("sft-1000",)),
     ]  # fmt: skip
@@ -79,6 +81,20 @@ def test_what_stands_where():
     assert axes["step at 1000", "base"] == {5.0: ("early-5",), 50.0: ("early-50",)}
     assert axes["params", "base"][1000.0] == ("early-50",)  # the last step stands for a size
     assert len(axes) == 3 + 3 + 1
+    assert [axis.name for axis in axes_of(family, ["step"])] == ["step at 1000"]
+
+
+def test_verdicts_and_figures_are_made_along_the_chosen_axes(world):
+    checkpoints = STAGES + STEPS
+    every, chosen = study_of(checkpoints), study_of(checkpoints, axes=["stage"])
+    found = measured(chosen, sums_of(world, chosen, lambda c: 0.0))
+    table = emergence_table(chosen, found, "declared")
+    assert set(table["axis"]) == {"stage at 10", "stage at 100", "stage at 1000"}
+    both = {"emergence", "training", "grid"}
+    drawn = {name: {entry.name for entry in figures_of(study)} & both for name, study in (
+        ("every", every), ("stage", chosen), ("size", study_of(checkpoints, axes=["size"])),
+    )}  # fmt: skip
+    assert drawn == {"every": both, "stage": both - {"emergence"}, "size": {"emergence"}}
 
 
 def test_correction_emerges_with_a_stage(world):

@@ -71,7 +71,7 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
     benchmark = study.benchmark(verdict["benchmark"])
     module = benchmark_module(benchmark.kind)
     chance = 1 / len(module.ANSWERS)
-    axes = axes_of(study.family(verdict["family"]))
+    axes = axes_of(study.family(verdict["family"]), study.axes)
     axis = next(a for a in axes if (a.name, a.stage) == (verdict["axis"], verdict["stage"]))
     readings = []
     for names in axis.places.values():

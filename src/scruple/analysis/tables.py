@@ -157,7 +157,7 @@ def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
             if one.family == family.name:
                 key = (one.benchmark.name, one.condition, one.way)
                 asked.setdefault(key, {})[one.checkpoints] = one
-        for axis, measured in itertools.product(axes_of(family), asked.values()):
+        for axis, measured in itertools.product(axes_of(family, study.axes), asked.values()):
             points = {
                 place: measured[names] for place, names in axis.places.items() if names in measured
             }
