@@ -16,6 +16,7 @@ from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
 from scruple.plan import Plan, prepare_jobs
 from scruple.preflight import preflight
+from scruple.unfinished import ASKING, notes_of, refuse_asking
 
 
 configfile: "config.yaml"
@@ -61,10 +62,20 @@ rule all:
 
 onstart:
     try:
-        jobs = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        todo = [(job.rule.name, job.output) for job in workflow.dag.needrun_jobs()]
+        if study.only_finished:
+            refuse_asking(
+                {str(files[0]) for name, files in todo if name.startswith(ASKING)}
+            )
+        jobs = {name for name, _ in todo}
         preflight(study, jobs, workflow.deployment_settings.deployment_method)
         declare(
             study, Path("results") / study.study
         )  # before any response is asked
     except ScrupleError as error:
         raise WorkflowError(str(error)) from None
+
+
+onerror:
+    if told := plan.advice(workflow.main_snakefile):
+        print(told, file=sys.stderr)

@@ -10,7 +10,7 @@ from conftest import ROOT
 from scruple.analysis.axes import axes_of, recipes_of
 from scruple.analysis.curves import curves_table
 from scruple.analysis.readings import measured
-from scruple.analysis.tables import effects_table, emergence_table
+from scruple.analysis.tables import curves_of, effects_table, emergence_table
 from scruple.benchmarks import admissions
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
@@ -95,6 +95,21 @@ def test_verdicts_and_figures_are_made_along_the_chosen_axes(world):
         ("every", every), ("stage", chosen), ("size", study_of(checkpoints, axes=["size"])),
     )}  # fmt: skip
     assert drawn == {"every": both, "stage": both - {"emergence"}, "size": {"emergence"}}
+
+
+def test_what_is_not_finished_is_left_out_of_its_place_and_named(world):
+    study = study_of(SEEDS)
+    sums = sums_of(world, study, lambda c: 0.0)
+    for name in ("d100-seed2", *(f"d1000-seed{seed}" for seed in range(1, 6))):
+        del sums["f", name, "admissions"]
+    unfinished = {f"f/{key}": ["admissions"] for key in ("d100-seed2", "d1000-seed1")}
+    found = measured(study, sums)
+    row = emergence_table(study, found, "declared", unfinished).query("primary").iloc[0]
+    assert row["runs"] == 4
+    assert row["reason"].endswith("; not finished: d100-seed2, d1000-seed1")
+    curve = curves_of(study, found)[0]
+    assert list(curve.points) == [10.0, 100.0, 10_000.0]
+    assert len(curve.points[100.0].checkpoints) == 4
 
 
 def test_correction_emerges_with_a_stage(world):

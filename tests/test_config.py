@@ -107,6 +107,8 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
         ({"axes": []}, ["`axes`", "at least 1"]),
         ({"axes": ["size", "sizes"]}, ["`axes[1]`", "'size', 'stage' or 'step'"]),
         ({"axes": ["size", "size"]}, ["`axes` names size more than once"]),
+        ({"only_finished": "perhaps"}, ["`only_finished`", "perhaps"]),
+        ({"only_finished": True}, ["`only_finished`", "results/pythia/responses has none"]),
         ({"compute": {"device": "tpu"}}, ["`compute.device`", "'auto', 'cpu' or 'cuda'"]),
     ],
 )  # fmt: skip

@@ -197,6 +197,7 @@ class Study(Strict):
     margins: Annotated[Margins, Field(default_factory=dict)]
     decoding: Decoding = Decoding()
     compute: Compute = Compute()
+    only_finished: bool = False
 
     @field_validator("study")
     @classmethod
