@@ -77,8 +77,9 @@ def refuse_asking(outputs: Collection[str]) -> None:
     raise ScrupleError(
         "config: `only_finished` takes finished responses as they are and asks nothing, and this "
         f"run would make again {', '.join(first)}{more}: what they depend on (the config, prompts, "
-        "items, a checkpoint's files, the program) has changed since. Take the change back, or run "
-        "without `only_finished`; `--keep-going` goes on where a checkpoint fails."
+        "items, a checkpoint's files, the program) has changed since, or their job was killed. "
+        "Take the change back, or run without `only_finished`; `--keep-going` goes on where a "
+        "checkpoint fails."
     )
 
 
