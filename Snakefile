@@ -11,11 +11,12 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
-from scruple.declaration import declare, declared
+from scruple.declaration import declared
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
 from scruple.plan import Plan, prepare_jobs
-from scruple.preflight import preflight
+from scruple.start import start
+from scruple.unfinished import notes_of
 
 
 configfile: "config.yaml"
@@ -60,11 +61,18 @@ rule all:
 
 
 onstart:
+    todo = workflow.dag.needrun_jobs()
     try:
-        jobs = {job.rule.name for job in workflow.dag.needrun_jobs()}
-        preflight(study, jobs, workflow.deployment_settings.deployment_method)
-        declare(
-            study, Path("results") / study.study
-        )  # before any response is asked
+        start(
+            plan,
+            [(job.rule.name, job.wildcards_dict, job.output) for job in todo],
+            workflow.deployment_settings.deployment_method,
+            workflow.local_exec,
+        )
     except ScrupleError as error:
         raise WorkflowError(str(error)) from None
+
+
+onerror:
+    if told := plan.advice(workflow.main_snakefile):
+        print(told, file=sys.stderr)

@@ -24,7 +24,7 @@ with job(snakemake) as log:
     }
     found = measured(study, sums)
     effects = effects_table(study, found)
-    verdicts = emergence_table(study, found, timing(history))
+    verdicts = emergence_table(study, found, timing(history), snakemake.params.unfinished)
     tables = {
         "effects": effects,
         "emergence": verdicts,

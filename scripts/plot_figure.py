@@ -14,6 +14,7 @@ with job(snakemake) as log:
         load_study(snakemake.config),
         Path(snakemake.input.tables[0]).parent,
         dict(zip(jobs, map(Path, snakemake.input.sums), strict=True)),
+        snakemake.params.unfinished,
     )
     save(draw(snakemake.wildcards.figure, tables), snakemake.output)
     log.info("drew %s", ", ".join(snakemake.output))

@@ -12,6 +12,7 @@ with job(snakemake) as log:
         left_out=snakemake.input.left_out,
         checkpoints=snakemake.input.checkpoints,
         records=snakemake.input.records,
+        unfinished=snakemake.params.unfinished,
     )
     log.info("%.0f seconds of responses", record["seconds"])
     with whole(snakemake.output[0]) as part:

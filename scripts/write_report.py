@@ -14,8 +14,9 @@ with job(snakemake) as log:
     given, study = snakemake.input, load_study(snakemake.config)
     jobs = [tuple(key) for key in snakemake.params.jobs]
     folder = Path(given.tables[0]).parent
+    sums = dict(zip(jobs, map(Path, given.sums), strict=True))
     material = Material(
-        tables=read_tables(study, folder, dict(zip(jobs, map(Path, given.sums), strict=True))),
+        tables=read_tables(study, folder, sums, snakemake.params.unfinished),
         folder=folder,
         figures={Path(path).stem: Path(path) for path in given.figures},
         browser=browse(

@@ -10,14 +10,16 @@ from conftest import ROOT
 from scruple.analysis.axes import axes_of, recipes_of
 from scruple.analysis.curves import curves_table
 from scruple.analysis.readings import measured
-from scruple.analysis.tables import effects_table, emergence_table
+from scruple.analysis.tables import curves_of, effects_table, emergence_table
 from scruple.benchmarks import admissions
 from scruple.errors import ScrupleError
+from scruple.figures.catalogue import figures_of
 from scruple.study import Benchmark, Family, load_study
 
 sys.path.insert(0, str(ROOT / "bench"))
 from worlds import Admissions, Truth
 
+ALL = ("size", "stage", "step")
 MARGIN = {
     "metric": "admission_gap", "delta": 0.03, "reason": "chosen for a test",
     "gate": {"metric": "lsat_slope", "above": 0.002, "reason": "chosen for a test"},
@@ -36,11 +38,11 @@ SEEDS = [
 ]
 
 
-def study_of(checkpoints):
+def study_of(checkpoints, **more):
     return load_study({
         "study": "s", "families": [{"name": "f", "checkpoints": checkpoints}],
         "benchmarks": [{"name": "admissions", "source": "own"}], "conditions": ["q", "q+if"],
-        "margins": {"admissions": MARGIN},
+        "margins": {"admissions": MARGIN}, **more,
     })  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def sums_of(world, study, effects, noise=0.0):
 
 def test_what_stands_where():
     family = Family(name="f", checkpoints=STAGES + STEPS)
-    axes = {(axis.name, axis.stage): axis.places for axis in axes_of(family)}
+    axes = {(axis.name, axis.stage): axis.places for axis in axes_of(family, ALL)}
     assert list(axes["params", "sft"].items()) == [
         (10.0, ("sft-10",)), (100.0, ("sft-100",)), (1000.0, ("sft-1000",)),
     ]  # fmt: skip
@@ -79,6 +81,35 @@ def test_what_stands_where():
     assert axes["step at 1000", "base"] == {5.0: ("early-5",), 50.0: ("early-50",)}
     assert axes["params", "base"][1000.0] == ("early-50",)  # the last step stands for a size
     assert len(axes) == 3 + 3 + 1
+    assert [axis.name for axis in axes_of(family, ["step"])] == ["step at 1000"]
+
+
+def test_verdicts_and_figures_are_made_along_the_chosen_axes(world):
+    checkpoints = STAGES + STEPS
+    every, chosen = study_of(checkpoints), study_of(checkpoints, axes=["stage"])
+    found = measured(chosen, sums_of(world, chosen, lambda c: 0.0))
+    table = emergence_table(chosen, found, "declared")
+    assert set(table["axis"]) == {"stage at 10", "stage at 100", "stage at 1000"}
+    both = {"emergence", "training", "grid"}
+    drawn = {name: {entry.name for entry in figures_of(study)} & both for name, study in (
+        ("every", every), ("stage", chosen), ("size", study_of(checkpoints, axes=["size"])),
+    )}  # fmt: skip
+    assert drawn == {"every": both, "stage": both - {"emergence"}, "size": {"emergence"}}
+
+
+def test_what_is_not_finished_is_left_out_of_its_place_and_named(world):
+    study = study_of(SEEDS)
+    sums = sums_of(world, study, lambda c: 0.0)
+    for name in ("d100-seed2", *(f"d1000-seed{seed}" for seed in range(1, 6))):
+        del sums["f", name, "admissions"]
+    unfinished = {f"f/{key}": ["admissions"] for key in ("d100-seed2", "d1000-seed1")}
+    found = measured(study, sums)
+    row = emergence_table(study, found, "declared", unfinished).query("primary").iloc[0]
+    assert row["runs"] == 4
+    assert row["reason"].endswith("; not finished: d100-seed2, d1000-seed1")
+    curve = curves_of(study, found)[0]
+    assert list(curve.points) == [10.0, 100.0, 10_000.0]
+    assert len(curve.points[100.0].checkpoints) == 4
 
 
 def test_correction_emerges_with_a_stage(world):

@@ -6,6 +6,7 @@ import pytest
 from conftest import ITEMS, ROOT
 
 from scruple.benchmarks import bbq
+from scruple.benchmarks.base import draw
 from scruple.benchmarks.bbq_files import read_items
 from scruple.benchmarks.bbq_targets import stereotyped_person
 from scruple.benchmarks.templates import write_items
@@ -200,3 +201,31 @@ def test_the_same_numbers_from_any_order_of_the_rows(items):
 
 def test_project_root_is_where_the_data_are():
     assert (ROOT / "data" / "sources.yaml").is_file()
+
+
+def test_a_random_part_takes_its_share_of_every_template():
+    rows = [
+        {
+            "item_id": f"{t}-{c}-{p}-{k}",
+            "cluster": t,
+            "context_condition": c,
+            "question_polarity": p,
+        }
+        for t, size in (("a", 40), ("b", 8), ("c", 4))
+        for c in ("ambig", "disambig")
+        for p in ("neg", "nonneg")
+        for k in range(size)
+    ]
+    table = pd.DataFrame(rows)
+    columns = list(bbq.STRATA)
+    all_of = table.groupby(columns).size()
+    for seed in range(30):
+        chosen = draw(table, "item_id", 52, seed, bbq.STRATA)  # a quarter
+        assert len(chosen) == 52
+        assert ((chosen.groupby(columns).size() - all_of / 4).abs() <= 1).all()
+        more = draw(table, "item_id", 80, seed, bbq.STRATA)
+        assert set(chosen["item_id"]) < set(more["item_id"])
+    parts = [set(draw(table, "item_id", 52, seed, bbq.STRATA)["item_id"]) for seed in range(400)]
+    taken = table["item_id"].map(lambda name: sum(name in part for part in parts))
+    assert taken.mean() / 400 == 0.25
+    assert taken.between(60, 140).all()  # each as likely as any other: 100, give or take 4.6 errors

@@ -26,15 +26,29 @@ def test_default_config_is_the_pythia_study():
     assert len(sizes) == 8
     assert sizes == sorted(sizes)
     assert [benchmark.kind for benchmark in study.benchmarks] == ["bbq", "winogender", "admissions"]
-    assert "q+cot" not in study.conditions
-    assert {"q+match", "q+placebo", "q+follow"} <= set(study.conditions)
+    assert len(study.conditions) == 7
+
+
+def test_larger_checkpoints_are_as_if_they_were_not_listed():
+    other = {**FAMILY, "name": "g", "checkpoints": [{"name": "big", "params": 10**9, "hub": "a/b"}]}
+    # that it is not scored so does not matter either
+    other["primary_scoring"] = "letter"
+    bbq = [{"name": "bbq", "scoring": ["text"]}]
+    families = ["pythia", FAMILY, other]
+    study = load_study(changed(families=families, benchmarks=bbq, max_params=410_000_000))
+    names = [checkpoint for _, checkpoint in study.members()]
+    assert names == ["pythia-70m", "pythia-160m", "pythia-410m", "c"]
+    assert [family.name for family in study.families] == ["pythia", "f"]
+    with pytest.raises(ScrupleError, match="`g` has `primary_scoring: letter`"):
+        load_study(changed(families=families, benchmarks=bbq, max_params=10**9))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
 def test_nothing_of_pythia_leaks_into_other_studies(path):
     overlay = yaml.safe_load(path.read_text())
     plan = Plan({**CONFIG, **overlay}, [path])
-    assert "pythia" not in str(plan.study.families).lower()
+    if not path.stem.startswith("pythia"):
+        assert "pythia" not in str(plan.study.families).lower()
     assert plan.study.study == path.stem
 
 
@@ -87,6 +101,14 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
         ({"wordings": ["z"]}, ["`wordings`", "'z'", "a, b, c"]),
         ({"language": "xx"}, ["no such prompt file", "`language`"]),
         ({"mirror": "no/such/folder"}, ["`mirror`", "lacks", "bbq/Age.jsonl"]),
+        ({"max_params": 0}, ["`max_params`", "greater than 0"]),
+        ({"max_params": 4, "families": [FAMILY]},
+         ["`families`", "`max_params: 4`", "smallest is `c` with 5", "raise `max_params`"]),
+        ({"axes": []}, ["`axes`", "at least 1"]),
+        ({"axes": ["size", "sizes"]}, ["`axes[1]`", "'size', 'stage' or 'step'"]),
+        ({"axes": ["size", "size"]}, ["`axes` names size more than once"]),
+        ({"only_finished": "perhaps"}, ["`only_finished`", "perhaps"]),
+        ({"only_finished": True}, ["`only_finished`", "results/pythia/responses has none"]),
         ({"compute": {"device": "tpu"}}, ["`compute.device`", "'auto', 'cpu' or 'cuda'"]),
     ],
 )  # fmt: skip

@@ -1,29 +1,48 @@
 """The plan: by hand for one case, and printed without network, items or weights."""
 
 import copy
+import os
+from collections import namedtuple
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, run_snakemake, write_yaml
 
+from scruple.benchmarks import benchmark_module
+from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.costs.counts import count, place_at_hand
+from scruple.costs.here import check_memory_here, gpus_here
 from scruple.costs.need import (
     BANDWIDTH_SHARE,
     COMPUTE_SHARE,
     OVERHEAD,
+    STEP_PER_LAYER,
     Card,
     gpus_needed,
     need,
     weights_gb,
 )
-from scruple.costs.plan import cards, shape_of, told
+from scruple.costs.plan import cards, shape_of, summary, workloads
+from scruple.costs.text import told
 from scruple.costs.workload import Workload, estimate
+from scruple.engines import load_engine
+from scruple.engines.forward import PACK
+from scruple.engines.prefix_tree import make_pack, plan_packs
+from scruple.engines.reader import reader_of
 from scruple.errors import ScrupleError
+from scruple.responses import respond
 from scruple.shapes import Shape
-from scruple.study import Checkpoint, load_study
+from scruple.sources import files_of, local_path
+from scruple.study import Checkpoint, Compute, load_study
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SMALL = Shape(kind="llama", layers=2, width=64, heads=4, kv_heads=2, mlp=128, vocab=1000)
 CARD = Card("c", memory_gb=80, tflops=100, bandwidth_gbs=1000)
+
+
+def silent(*_):
+    return lambda _: None
 
 
 def study(**changes):
@@ -36,18 +55,19 @@ def test_a_case_by_hand():
     assert SMALL.body() == body
     assert SMALL.params() == body + 2 * 64_000
     assert SMALL.cache_per_token() == 2 * 2 * 2 * 16
-    work = Workload(items=10, rows=10, distinct=1000, sampled=0, length=100.0, exact=True)
+    work = Workload(items=10, rows=10, distinct=1000, sampled=0, length=100.0, known="read")
     found = need(SMALL, work, "bfloat16", CARD)
     flops = 1000 * (2 * body + 2 * 2 * 64 * 100) + 10 * 2 * 64_000
     assert found.flops == flops
     assert found.hours == pytest.approx(flops / (1e14 * COMPUTE_SHARE) / 3600)
     assert found.cache_gb == 0
-    sampled = Workload(items=10, rows=10, distinct=0, sampled=2560, length=100.0, exact=True)
+    sampled = Workload(items=10, rows=10, distinct=0, sampled=2560, length=100.0, known="read")
     slow = need(SMALL, sampled, "bfloat16", CARD)
     moved = 2 * SMALL.params() + 256 * 100 * SMALL.cache_per_token() * 2
     reading = 10 * 2 * 64_000 / (1e14 * COMPUTE_SHARE)
-    seconds = reading + 10 * moved / (1e12 * BANDWIDTH_SHARE)
-    assert slow.hours == pytest.approx(seconds / 3600)
+    assert slow.hours == pytest.approx((reading + 10 * 2 * STEP_PER_LAYER) / 3600)
+    slow = need(SMALL, sampled, "bfloat16", Card("slow", 80, 100, 0.01))  # 10 MB a second
+    assert slow.hours == pytest.approx((reading + 10 * moved / (1e7 * BANDWIDTH_SHARE)) / 3600)
 
 
 def test_large_checkpoints_take_several_cards():
@@ -61,15 +81,18 @@ def test_large_checkpoints_take_several_cards():
 def test_work_grows_with_what_is_asked():
     bbq = study().benchmark("bbq")
     one = estimate(study(), bbq, 1000)
-    assert one.exact
+    assert one.known == "read"
+    assert estimate(study(), bbq).known == "estimated"
     assert estimate(study(), bbq, 2000).distinct == 2 * one.distinct
-    assert one.sampled == 1000 * 256  # once for both scorings
+    assert one.sampled == 2 * 1000 * 256  # q+if+cot and q+cot, once for both scorings
     more = estimate(study(wordings=["a", "b"]), bbq, 1000)
     assert one.rows < more.rows < 2 * one.rows  # the plain question has one wording
     plain = estimate(study(conditions=["q"]), bbq, 1000)
     assert plain.sampled == 0
     assert plain.rows == 4000  # a letter, and three texts
-    assert estimate(study(), bbq).items == 6000
+    assert estimate(study(), bbq).items == 12_000
+    profiles = study().benchmark("admissions")
+    assert estimate(study(), profiles).items == 1200  # each is asked as two people
     assert estimate(study(), bbq.model_copy(update={"max_items": None})).items == 58_492
     age = bbq.model_copy(update={"max_items": None, "categories": ("Age", "SES")})
     assert estimate(study(), age).items == 3680 + 6864
@@ -89,13 +112,13 @@ def test_the_plan_says_what_is_unknown_and_what_does_not_fit(monkeypatch):
             {"name": "gguf", "params": 10, "package": "p", "file": "f.gguf"},
         ]},
     ]  # fmt: skip
-    text = told(study(families=families), {})
+    text = told(study(families=families), {}, Path(), silent)
     assert "Not counted, since their shape is not known: gguf." in text
     assert text.count("known") >= 3
-    big = told(study(families=["llm-jp-3"]), {})
+    big = told(study(families=["llm-jp-3"]), {}, Path(), silent)
     assert "More than one a100-80 each: llm-jp-3-172b" in big
     with pytest.raises(ScrupleError, match=r"`compute\.card` is 'abacus'; known are .*a100-80"):
-        told(study(compute={"card": "abacus"}), {})
+        told(study(compute={"card": "abacus"}), {}, Path(), silent)
 
 
 def test_it_is_printed_every_time_and_nothing_is_fetched(project):
@@ -106,3 +129,83 @@ def test_it_is_printed_every_time_and_nothing_is_fetched(project):
         assert "olmo2-32b-instruct" in done.stdout
         assert "The whole study, one job after the other:" in done.stdout
     assert not (project / "results" / "sources").exists()
+
+
+def test_counts_are_those_of_what_the_engine_reads(make_checkpoint, tmp_path, monkeypatch):
+    path, params = make_checkpoint("counted", 8, 1)
+    family = {"name": "f", "checkpoints": [{"name": "c", "params": params, "path": str(path)}]}
+    own = {"name": "bbq", "source": "own", "scoring": ["letter", "text"]}
+    asked = study(families=[family], benchmarks=[own], decoding={"max_new_tokens": 7})
+    entry, table = asked.benchmarks[0], tmp_path / "bbq.parquet"
+    files = [local_path(asked, entry, file) for file in files_of(asked, entry)]
+    items = benchmark_module("bbq").read(files, entry).table.iloc[:12]
+    items.to_parquet(table)
+    work = workloads(asked, {"bbq": table}, tmp_path / "memory", silent)["f", "c", "bbq"]
+    assert (work.known, work.items) == ("counted", 12)
+    assert work.sampled == 2 * 12 * 7
+    engine = load_engine(fetch_checkpoint(family_of(asked), silent), Compute(device="cpu"), 1)
+    read, score = [], engine._forward.batches
+    monkeypatch.setattr(
+        engine._forward, "batches", lambda rows: read.append(list(rows)) or score(rows)
+    )
+    plain = asked.model_copy(update={"conditions": ("q", "q+if", "q+placebo")})
+    list(respond(plain, entry, items, engine, "dialogue", "c", silent))
+    fewer = count(
+        plain, entry, items, reader_of(place_at_hand(family_of(asked))), "dialogue", silent
+    )
+    assert fewer.rows == sum(map(len, read))
+    assert fewer.length == pytest.approx(sum(len(r) for rows in read for r in rows) / fewer.rows)
+    assert fewer.distinct == sum(
+        len(make_pack(p).tokens) for r in read for p in plan_packs(r, PACK)
+    )
+    # what was counted once is remembered, and another wording is counted anew
+    monkeypatch.setattr("scruple.costs.counts.count", None)
+    assert workloads(asked, {"bbq": table}, tmp_path / "memory", silent)["f", "c", "bbq"] == work
+    with pytest.raises(TypeError):
+        workloads(plain, {"bbq": table}, tmp_path / "memory", silent)
+
+
+def family_of(asked):
+    return asked.families[0].checkpoints[0]
+
+
+def test_the_line_before_a_run_counts_what_is_left():
+    whole = [("pythia", c.name, b.name) for c in study().families[0].checkpoints
+             for b in study().benchmarks]  # fmt: skip
+    assert "24 response tables are to be made, about 4" in summary(study(), {}, whole)
+    assert "1 response tables are to be made, about 2" in summary(study(), {}, whole[:1])
+    assert "every response is here" in summary(study(), {}, [])
+
+
+@pytest.mark.parametrize(
+    ("gpus", "dtype", "needed", "there"),
+    [
+        ([], "auto", "54.5 GB", "no GPU and 25.0 GB"),  # float32
+        ([24 * 10**9], "auto", "27.2 GB", "the GPU here has 24.0 GB"),
+        ([24 * 10**9] * 2, "float32", "54.5 GB", "2 GPUs here have 48.0 GB"),
+    ],
+)
+def test_checkpoints_larger_than_the_memory_are_refused(monkeypatch, gpus, dtype, needed, there):
+    monkeypatch.setattr("scruple.costs.here.gpus_here", lambda: gpus)
+    memory = namedtuple("memory", "total")
+    monkeypatch.setattr("scruple.costs.here.psutil.virtual_memory", lambda: memory(25 * 10**9))
+    asked = study(compute={"dtype": dtype})
+    check_memory_here(asked, [("pythia", "pythia-2.8b")])
+    with pytest.raises(ScrupleError) as refusal:
+        check_memory_here(asked, [("pythia", "pythia-2.8b"), ("pythia", "pythia-12b")])
+    assert f"pythia-12b ({needed}): more memory than there is" in str(refusal.value)
+    assert there in str(refusal.value)
+    assert "set `max_params: 2775208960`" in str(refusal.value)
+
+
+def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\nprintf '81559\\n81559\\n'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_here() == [81559 * 1024**2] * 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert len(gpus_here()) == 1
+    driver.write_text("#!/bin/sh\nexit 9\n")
+    assert gpus_here() == []

@@ -1,13 +1,14 @@
 """What a study decides is written down beforehand, and a change afterwards is never hidden."""
 
 import copy
+import json
 import shutil
 
 import pytest
 import yaml
 from conftest import ROOT
 
-from scruple.declaration import HISTORY, declare, timing
+from scruple.declaration import HISTORY, declare, declared, timing
 from scruple.errors import ScrupleError
 from scruple.plan import Plan
 from scruple.study import load_study
@@ -71,6 +72,7 @@ def test_what_is_only_added_is_no_change(tmp_path):
         ("seed", 7, "seed"),
         ("benchmarks", [{"name": "bbq", "max_items": 40}], "benchmarks.bbq.max_items"),
         ("wordings", ["b"], "wording"),
+        ("axes", ["size", "stage"], "axes.step"),
     ],
 )
 def test_items_and_controls_are_declared_too(tmp_path, key, value, path):
@@ -78,6 +80,18 @@ def test_items_and_controls_are_declared_too(tmp_path, key, value, path):
     respond(tmp_path, 3)
     changed = copy.deepcopy(CONFIG) | {key: value}
     assert path in timing(declare(load_study(changed), tmp_path))
+
+
+@pytest.mark.parametrize("axes", [["size", "stage", "step"], ["size"]])
+def test_a_declaration_from_before_axes_were_chosen_meant_all_of_them(tmp_path, axes):
+    content = declared(study())
+    del content["axes"]
+    entry = {"time": "2026-01-01", "hash": "x", "content": content, "changed": [], "responses": 0}
+    (tmp_path / HISTORY).write_text(json.dumps([entry]))
+    respond(tmp_path, 3)
+    told = timing(declare(load_study(copy.deepcopy(CONFIG) | {"axes": axes}), tmp_path))
+    assert ("axes.stage, axes.step" in told) == (len(axes) == 1)
+    assert (told == "declared before the first response") == (len(axes) == 3)
 
 
 def test_a_late_declaration_says_so(tmp_path):

@@ -21,7 +21,7 @@ from scruple.typed import KINDS
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 OWN = [{"name": kind, "source": "own"} for kind in KINDS]
-STUDY = load_study({**CONFIG, "benchmarks": OWN, "conditions": [*CONFIG["conditions"], "q+cot"],
+STUDY = load_study({**CONFIG, "benchmarks": OWN,
                     "wordings": ["a", "b", "c"]})  # fmt: skip
 
 

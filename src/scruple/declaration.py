@@ -1,4 +1,4 @@
-"""What a study decided before it looked: margins, primary measures, items, controls, wording.
+"""What a study decided before it looked: margins, measures, items, controls, wording, axes.
 
 The first declaration is written before the first response. A later change is allowed, and never
 hidden: the history stays beside the results, with how many tables of responses were there. What is
@@ -23,6 +23,8 @@ HISTORY = "declarations.json"
 
 _ITEMS = {"kind", "source", "max_items", "categories", "orders"}
 """What decides which items a benchmark asks, and how."""
+_BEFORE = {"axes": dict.fromkeys(("size", "stage", "step"), True)}
+"""What held before a declaration could name it."""
 
 
 def declared(study: Study) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def declared(study: Study) -> dict[str, Any]:
             for benchmark in study.benchmarks
         },
         "conditions": dict.fromkeys(study.conditions, True),
+        "axes": dict.fromkeys(study.axes, True),
         "decoding": study.decoding.model_dump(mode="json"),
     }
 
@@ -113,6 +116,7 @@ def _changed(before: list[dict[str, Any]], now: dict[str, Any]) -> list[str]:
 
     The wording of a reason is no decision.
     """
+    before = [_BEFORE | content for content in before]
     last: dict[str, Any] = {}
     for content in before:
         last |= _flat(content)

@@ -20,6 +20,7 @@ from scruple.preflight import check_study
 from scruple.prompts import prompt_path
 from scruple.sources import files_of, local_path
 from scruple.study import ROOT, Family, Study, load_study, read_yaml
+from scruple.unfinished import Job, advice, by_checkpoint, has_responses
 
 
 def prepare_jobs() -> None:
@@ -76,13 +77,18 @@ class Plan:
         Raises:
             ScrupleError: naming what is wrong and the remedy.
         """
-        names = [str(_shown(Path(overlay))) for overlay in overlays]
-        if options:
-            names.append("--config")
+        self._given = [str(_shown(Path(overlay))) for overlay in overlays], dict(options or {})
+        names = self._given[0] + (["--config"] if options else [])
         origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
         _check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
         self.study: Study = load_study(config, origin)
         check_study(self.study)
+        self._unfinished = self._missing() if self.study.only_finished else []
+        if self.study.only_finished and not self.jobs():
+            raise ScrupleError(
+                f"{origin}: `only_finished` makes figures of finished responses, and "
+                f"results/{self.study.study}/responses has none of this study; run without it."
+            )
 
     @staticmethod
     def one_of(names: Iterable[str]) -> str:
@@ -104,20 +110,61 @@ class Plan:
         paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
         return [str(_shown(path)) for path in paths]
 
-    def jobs(self) -> list[tuple[str, str, str]]:
-        """Return (family, checkpoint, benchmark) of every job of responses."""
+    def jobs(self) -> list[Job]:
+        """Return (family, checkpoint, benchmark) of every job whose responses results are made of.
+
+        Those are all of the study; with `only_finished` those that have responses.
+        """
+        return [job for job in self._every_job() if job not in self._unfinished]
+
+    def unfinished(self) -> dict[str, list[str]]:
+        """Return `<family>/<checkpoint>` → benchmarks that are left out for want of responses."""
+        return by_checkpoint(self._unfinished)
+
+    def advice(self, snakefile: str) -> str:
+        """Return what to say after a run that failed: how to have figures of what is finished.
+
+        Nothing, if that is nothing or everything, or was asked for already.
+        """
+        missing = self._missing()
+        if self.study.only_finished or len(missing) in (0, len(self._every_job())):
+            return ""
+        return advice(missing, snakefile, *self._given)
+
+    def _every_job(self) -> list[Job]:
         return [
             (family, checkpoint, benchmark.name)
             for family, checkpoint in self.study.members()
             for benchmark in self.study.benchmarks
         ]
 
+    def _missing(self) -> list[Job]:
+        """Return the jobs without responses; those that share a process finish together."""
+        missing = {job for job in self._every_job() if not has_responses(self.study.study, job)}
+        for group in self.groups():
+            shared = {(group.family, name, group.benchmark) for name in group.checkpoints}
+            if missing & shared:
+                missing |= shared
+        return [job for job in self._every_job() if job in missing]
+
     def per_job(self, pattern: str) -> list[str]:
-        """Fill a pattern's {family}, {checkpoint} and {benchmark} for every job of the study."""
+        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each of `jobs`."""
         return [
             pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark)
             for family, checkpoint, benchmark in self.jobs()
         ]
+
+    def per_checkpoint(self, pattern: str) -> list[str]:
+        """Fill a pattern's {family} and {checkpoint} for each checkpoint of `jobs`."""
+        return list(
+            dict.fromkeys(pattern.format(family=f, checkpoint=c) for f, c, _ in self.jobs())
+        )
+
+    def per_benchmark(self, pattern: str) -> list[str]:
+        """Fill a pattern's {benchmark} for each benchmark of `jobs`."""
+        asked = {benchmark for _, _, benchmark in self.jobs()}
+        names = (benchmark.name for benchmark in self.study.benchmarks)
+        return [pattern.format(benchmark=name) for name in names if name in asked]
 
     def groups(self) -> list[Group]:
         """Return the jobs that several checkpoints share: a family's tiny ones, per benchmark."""
@@ -132,6 +179,22 @@ class Plan:
             if (checkpoints := self._sharing(family))
             for number, benchmark in enumerate(self.study.benchmarks)
         ]
+
+    def asked(self, jobs: Iterable[tuple[str, Mapping[str, str], Any]]) -> list[Job]:
+        """Return what jobs of snakemake ask.
+
+        Args:
+            jobs: rule, wildcards and output of each.
+        """
+        groups = {f"respond_{group.name}": group for group in self.groups()}
+        found: list[Job] = []
+        for rule, wildcards, _ in jobs:
+            if rule == "respond":
+                found.append((wildcards["family"], wildcards["checkpoint"], wildcards["benchmark"]))
+            elif rule in groups:
+                group = groups[rule]
+                found += [(group.family, name, group.benchmark) for name in group.checkpoints]
+        return found
 
     def alone(self) -> str:
         """Return a regular expression for the families in paths of checkpoints with own jobs.
@@ -209,8 +272,11 @@ class Plan:
         return "vllm" if self.study.compute.engine == "vllm" else "scruple"
 
     def plain(self) -> dict[str, Any]:
-        """Return the whole study as plain data, as it is written into the provenance."""
-        return self.study.model_dump(mode="json")
+        """Return the whole study as plain data, as it is written into the provenance.
+
+        What is made of it, all or what is finished, is no part of it.
+        """
+        return self.study.model_dump(mode="json", exclude={"only_finished"})
 
 
 def _shown(path: Path) -> Path:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.hub import Remote, cached_snapshot, check_room, look_up, missing_bytes
 from scruple.checkpoints.local import check_local
+from scruple.costs.here import check_memory_here
 from scruple.errors import ScrupleError
 from scruple.families import Checkpoint
 from scruple.prompt_check import check_prompts
@@ -52,21 +54,36 @@ def check_study(study: Study) -> None:
             )
 
 
-def preflight(study: Study, rules: Collection[str], deployed: Collection[Any]) -> None:
-    """Refuse to start a run that would stop for want of an engine, a checkpoint or a file.
+def preflight(
+    study: Study,
+    rules: Collection[str],
+    deployed: Collection[Any],
+    asked_here: Iterable[tuple[str, str, str]],
+) -> None:
+    """Refuse to start a run that would stop for want of an engine, memory, a checkpoint or a file.
 
     Args:
         study: the study.
         rules: names of the rules whose jobs are to run.
         deployed: the ways in which snakemake makes environments of its own, if any.
+        asked_here: (family, checkpoint, benchmark) of what is to be asked on this machine.
 
     Raises:
         ScrupleError: one message with everything that is missing and what can be done.
     """
     if not deployed and any(name.startswith("respond") for name in rules):
         _check_engine(study)
-    if {"fetch_checkpoint", "download_source"} & set(rules):
-        _check_network(study)
+    refused = []
+    for check in (
+        partial(check_memory_here, study, dict.fromkeys(job[:2] for job in asked_here)),
+        partial(_check_network, study, rules),
+    ):
+        try:
+            check()
+        except ScrupleError as error:
+            refused.append(str(error))
+    if refused:
+        raise ScrupleError("\n".join(refused))
 
 
 def _check_engine(study: Study) -> None:
@@ -78,7 +95,9 @@ def _check_engine(study: Study) -> None:
         )
 
 
-def _check_network(study: Study) -> None:
+def _check_network(study: Study, rules: Collection[str]) -> None:
+    if not {"fetch_checkpoint", "download_source"} & set(rules):
+        return
     checkpoints, files = missing_checkpoints(study), missing_files(study)
     refused, silent, needed = _looked_up(study, checkpoints)
     if refused:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from scruple.study import ROOT
+from scruple.unfinished import Unfinished
 
 _PACKAGES = (
     "scruple", "snakemake", "torch", "transformers", "accelerate", "tokenizers", "numpy",
@@ -28,6 +29,7 @@ def provenance(
     left_out: Iterable[str],
     checkpoints: Iterable[str],
     records: Iterable[str],
+    unfinished: Unfinished,
 ) -> dict[str, Any]:
     """Return hashes of config and data, commits and hashes of weights, versions, hardware, cost.
 
@@ -37,6 +39,7 @@ def provenance(
         left_out: the tables of items that could not be used.
         checkpoints: the checkpoints' manifests.
         records: what the response jobs wrote beside their responses.
+        unfinished: what the study lists and has no responses of.
     """
     canonical = json.dumps(study, sort_keys=True, separators=(",", ":"))
     jobs = [_read(path) for path in records]
@@ -52,6 +55,7 @@ def provenance(
         "packages": {name: version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "python": platform.python_version()},
         "jobs": jobs,
+        "unfinished": dict(unfinished),
         "prompt_tokens": sum(job["prompt_tokens"] for job in jobs),
         "reasoning_tokens": sum(job["reasoning_tokens"] for job in jobs),
         "seconds": sum(job["seconds"] for job in jobs),

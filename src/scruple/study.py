@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -38,6 +39,9 @@ def _tokens(value: Any) -> Any:
     if not counts and value != "auto":
         raise ValueError(f"give a whole number above 0, or `auto`; it is {value!r}")
     return value
+
+
+AxisKind = Literal["size", "stage", "step"]
 
 
 class Benchmark(Strict):
@@ -94,7 +98,10 @@ class Compute(Strict):
 
 
 class Study(Strict):
-    """A whole study, as the workflow sees it."""
+    """A whole study, as the workflow sees it.
+
+    Checkpoints of more than `max_params` are not among its families: they are as if not listed.
+    """
 
     study: Name
     seed: int = 0
@@ -102,14 +109,17 @@ class Study(Strict):
     prompts: str = "data/prompts"
     sources: str = "data/sources.yaml"
     mirror: Annotated[str, StringConstraints(min_length=1)] | None = None
+    max_params: Annotated[int, Field(gt=0)] | None = None  # before `families`, which it cuts
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
+    axes: Annotated[tuple[AxisKind, ...], Field(min_length=1)] = ("size", "stage", "step")
     margins: Annotated[Margins, Field(default_factory=dict)]
     decoding: Decoding = Decoding()
     hub: Hub = Hub()
     compute: Compute = Compute()
+    only_finished: bool = False
 
     @field_validator("study")
     @classmethod
@@ -125,12 +135,38 @@ class Study(Strict):
             return [_read_family(entry) if isinstance(entry, str) else entry for entry in value]
         return value
 
+    @field_validator("families")
+    @classmethod
+    def _leave_out_large(
+        cls, families: tuple[Family, ...], info: ValidationInfo
+    ) -> tuple[Family, ...]:
+        limit = info.data.get("max_params")
+        if limit is None:
+            return families
+        within = {
+            family.name: tuple(c for c in family.checkpoints if c.params <= limit)
+            for family in families
+        }
+        if not any(within.values()):
+            smallest = min((c for f in families for c in f.checkpoints), key=lambda c: c.params)
+            raise ValueError(
+                f"every checkpoint has more parameters than `max_params: {limit}` allows; the "
+                f"smallest is `{smallest.name}` with {smallest.params}: raise `max_params`, or "
+                "name smaller checkpoints"
+            )
+        return tuple(
+            family.model_copy(update={"checkpoints": within[family.name]})
+            for family in families
+            if within[family.name]
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         refuse_duplicates("families", (family.name for family in self.families))
         refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
         refuse_duplicates("conditions", self.conditions)
         refuse_duplicates("wordings", self.wordings)
+        refuse_duplicates("axes", self.axes)
         self._check_primary_scoring()
         if "q" not in self.conditions:
             raise ValueError(

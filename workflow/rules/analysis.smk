@@ -151,6 +151,7 @@ rule find_effects:
     params:
         version=3,
         jobs=plan.jobs(),
+        unfinished=plan.unfinished(),
     message:
         "Finding the effects and verdicts of {wildcards.study}"
     script:
@@ -159,18 +160,11 @@ rule find_effects:
 
 rule write_provenance:
     input:
-        tables=[
-            f"results/{{study}}/items/{benchmark.name}.parquet"
-            for benchmark in study.benchmarks
-        ],
-        left_out=[
-            f"results/{{study}}/items/{benchmark.name}.left_out.csv"
-            for benchmark in study.benchmarks
-        ],
-        checkpoints=[
-            f"results/{{study}}/checkpoints/{family}/{checkpoint}.json"
-            for family, checkpoint in study.members()
-        ],
+        tables=plan.per_benchmark("results/{{study}}/items/{benchmark}.parquet"),
+        left_out=plan.per_benchmark("results/{{study}}/items/{benchmark}.left_out.csv"),
+        checkpoints=plan.per_checkpoint(
+            "results/{{study}}/checkpoints/{family}/{checkpoint}.json"
+        ),
         records=plan.per_job(
             "results/{{study}}/responses/{family}/{checkpoint}/{benchmark}.json"
         ),
@@ -183,6 +177,7 @@ rule write_provenance:
     params:
         version=1,
         study=plan.plain(),
+        unfinished=plan.unfinished(),
     message:
         "Recording the provenance of {wildcards.study}"
     script:

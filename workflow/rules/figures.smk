@@ -31,7 +31,8 @@ rule plot_figure:
         version=3,
         jobs=plan.jobs(),
         caption=lambda wildcards: figures[wildcards.figure].caption,
-        notes={family.name: family.note for family in study.families if family.note},
+        notes=notes_of(study, plan.unfinished()),
+        unfinished=plan.unfinished(),
     message:
         "Drawing {wildcards.figure} of {wildcards.study}"
     script:

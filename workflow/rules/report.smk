@@ -20,10 +20,7 @@ rule write_report:
             )
         ],
         figures=[f"figures/{{study}}/{name}.svg" for name in figures],
-        asked=[
-            f"results/{{study}}/items/{benchmark.name}.parquet"
-            for benchmark in study.benchmarks
-        ],
+        asked=plan.per_benchmark("results/{{study}}/items/{benchmark}.parquet"),
         responses=plan.per_job(
             "results/{{study}}/responses/{family}/{checkpoint}/{benchmark}.parquet"
         ),
@@ -41,6 +38,7 @@ rule write_report:
     params:
         version=3,
         jobs=plan.jobs(),
+        unfinished=plan.unfinished(),
     message:
         "Writing the report of {wildcards.study}"
     script:

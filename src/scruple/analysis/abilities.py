@@ -71,17 +71,19 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
     benchmark = study.benchmark(verdict["benchmark"])
     module = benchmark_module(benchmark.kind)
     chance = 1 / len(module.ANSWERS)
-    axes = axes_of(study.family(verdict["family"]))
+    axes = axes_of(study.family(verdict["family"]), study.axes)
     axis = next(a for a in axes if (a.name, a.stage) == (verdict["axis"], verdict["stage"]))
-    readings = []
-    for names in axis.places.values():
+    places, readings = [], []
+    for place, names in axis.places.items():
+        keys = [(verdict["family"], name, benchmark.name) for name in names]
         runs = []
-        for name in names:
-            table = sums[verdict["family"], name, benchmark.name]
+        for table in (sums[key] for key in keys if key in sums):
             data = select(table, "q+follow", study.wordings[0], str(verdict["scoring"] or ""))
             if data is None:
                 return None
             runs.append(statistic(data, metric_of(module, data, "following")))
+        if not runs:
+            continue
         share = over_runs(runs)
         above = replace(
             share,
@@ -90,8 +92,9 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
             high=share.high - chance,
             bounds=(-chance, 1 - chance),
         )
+        places.append(place)
         readings.append(Reading(_SURE, _SURE, {"chance": above}, _SURE, _NO_CHANGE))
-    return emergence(list(axis.places), readings, Limits((1 - chance) / 2, 0.0, 1.0))
+    return emergence(places, readings, Limits((1 - chance) / 2, 0.0, 1.0))
 
 
 def _order(follows: Emergence, above: Place | None, at_most: Place | None) -> str:

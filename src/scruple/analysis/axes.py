@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from scruple.study import Checkpoint, Family
@@ -27,6 +27,11 @@ class Axis:
     stage: str
     places: Mapping[Place, tuple[str, ...]]
 
+    @property
+    def kind(self) -> str:
+        """What grows along it, as `axes` in a study's config names it: size, stage or step."""
+        return "size" if self.name == "params" else self.name.partition(" ")[0]
+
 
 def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
     """Return the training runs of each recipe of a family, by the checkpoints' names."""
@@ -44,8 +49,8 @@ def last_steps(family: Family) -> dict[tuple[int, str], Recipe]:
     return last
 
 
-def axes_of(family: Family) -> list[Axis]:
-    """Return the axes of a family that have more than one place.
+def axes_of(family: Family, chosen: Collection[str]) -> list[Axis]:
+    """Return the axes of a family, of the chosen kinds, that have more than one place.
 
     Along size: the recipes of a stage at their last step. Along stages, in the order in which the
     family names them: those of a size at their last step. Along steps: those of a size and stage.
@@ -75,7 +80,7 @@ def axes_of(family: Family) -> list[Axis]:
                 float(step): recipes[size, stage, step] for step in steps
             }
             axes.append(Axis(f"step at {size}", stage, places))
-    return [axis for axis in axes if len(axis.places) > 1]
+    return [axis for axis in axes if len(axis.places) > 1 and axis.kind in chosen]
 
 
 def _recipe(checkpoint: Checkpoint) -> Recipe:

@@ -180,18 +180,20 @@ class Measured:
 def measured(study: Study, sums: Sums) -> list[Measured]:
     """Measure every condition that asks for less bias, at every checkpoint, in every way.
 
-    Training runs of one recipe are measured each, and then together.
+    Training runs of one recipe are measured each, and then together: those of which there are sums.
     """
     found = []
     for family in study.families:
         recipes = [names for names in recipes_of(family).values() if len(names) > 1]
         alone = [(checkpoint.name,) for checkpoint in family.checkpoints]
-        for checkpoints, benchmark in itertools.product([*alone, *recipes], study.benchmarks):
-            places = [(family.name, name, benchmark.name) for name in checkpoints]
+        for names, benchmark in itertools.product([*alone, *recipes], study.benchmarks):
+            checkpoints = tuple(
+                name for name in names if (family.name, name, benchmark.name) in sums
+            )
             margin = study.margins.get(benchmark.kind)
-            if margin is None or not all(place in sums for place in places):
+            if margin is None or len(checkpoints) < min(len(names), 2):
                 continue
-            tables = [sums[place] for place in places]
+            tables = [sums[family.name, name, benchmark.name] for name in checkpoints]
             asked = conditions_of(study, load_prompts(study, benchmark.kind))
             judged = [condition for condition in asked if condition.name not in _NOT_JUDGED]
             for way in ways(study, family.name, benchmark, margin):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scruple.analysis.readings import CONTROLS, Measured, limits_of
 from scruple.statistics.effects import judge, p_value
 from scruple.statistics.emergence import emergence
 from scruple.study import Study
+from scruple.unfinished import Unfinished
 
 EFFECTS = [
     "family", "checkpoint", "runs", "params", "stage", "step", "benchmark", "subset",
@@ -94,7 +96,12 @@ def _place(study: Study, one: Measured) -> dict[str, Any]:
     }
 
 
-def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> pd.DataFrame:
+def emergence_table(
+    study: Study,
+    found: Sequence[Measured],
+    declared: str,
+    unfinished: Unfinished = MappingProxyType({}),
+) -> pd.DataFrame:
     """Return one row per family × axis × benchmark × condition × way: where a correction emerges.
 
     `runs` is how many training runs of each recipe the verdict speaks of, at the least; of one, it
@@ -104,11 +111,19 @@ def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> p
         study: the study.
         found: every reading.
         declared: when the margins were set, in a sentence.
+        unfinished: what the study lists and has no responses of; the reasons name it.
     """
     rows = []
     for curve in curves_of(study, found):
         measured = list(curve.points.values())
         first = measured[0]
+        lacking = [
+            name
+            for names in curve.axis.places.values()
+            for name in names
+            if first.benchmark.name in unfinished.get(f"{first.family}/{name}", ())
+        ]
+        missing = f"; not finished: {', '.join(lacking)}" if lacking else ""
         references = list(first.reading.effects)
         alone = len(references) == 1 and first.condition not in CONTROLS
         result = emergence(
@@ -132,7 +147,7 @@ def emergence_table(study: Study, found: Sequence[Measured], declared: str) -> p
                 "at_most": result.at_most,
                 "primary": first.way.primary,
                 "declared": declared,
-                "reason": result.reason + (_ALONE if alone else ""),
+                "reason": result.reason + (_ALONE if alone else "") + missing,
             }
         )
     table = _table(rows, EMERGENCE)
@@ -149,7 +164,10 @@ class Curve:
 
 
 def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
-    """Return every curve of a study: each axis of a family × benchmark × condition × way."""
+    """Return every curve of a study: each axis of a family × benchmark × condition × way.
+
+    A place has those of its checkpoints that were measured.
+    """
     curves = []
     for family in study.families:
         asked: dict[tuple[Any, ...], dict[tuple[str, ...], Measured]] = {}
@@ -157,10 +175,13 @@ def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
             if one.family == family.name:
                 key = (one.benchmark.name, one.condition, one.way)
                 asked.setdefault(key, {})[one.checkpoints] = one
-        for axis, measured in itertools.product(axes_of(family), asked.values()):
-            points = {
-                place: measured[names] for place, names in axis.places.items() if names in measured
+        axes = axes_of(family, study.axes)
+        for axis, measured in itertools.product(axes, asked.values()):
+            there = {
+                place: tuple(name for name in names if (name,) in measured)
+                for place, names in axis.places.items()
             }
+            points = {place: measured[names] for place, names in there.items() if names in measured}
             if len(points) > 1:
                 curves.append(Curve(axis, points))
     return curves

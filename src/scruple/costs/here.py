@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 import psutil
 
-from scruple.costs.need import BYTES, check_room
+from scruple.costs.need import BYTES, OVERHEAD
+from scruple.errors import ScrupleError
 from scruple.study import Study
 
 _MIB = 1024 * 1024
@@ -37,7 +38,9 @@ def memory_here(device: str) -> tuple[int, str]:
     """
     gpus = gpus_here() if device != "cpu" else []
     if gpus:
-        return sum(gpus), f"the {len(gpus)} GPUs here have"
+        return sum(gpus), "the GPU here has" if len(
+            gpus
+        ) == 1 else f"the {len(gpus)} GPUs here have"
     whose = "this machine has" if device == "cpu" else "this machine has no GPU and"
     return psutil.virtual_memory().total, whose
 
@@ -57,11 +60,19 @@ def check_memory_here(study: Study, members: Iterable[tuple[str, str]]) -> None:
         members: (family, checkpoint) of those that are to be asked here.
 
     Raises:
-        ScrupleError: naming the first of them, with both sizes.
+        ScrupleError: naming them, with all sizes and the largest one that fits.
     """
     memory, whose = memory_here(study.compute.device)
-    size = BYTES[dtype_here(study)]
-    for family, name in members:
-        check_room(
-            f"checkpoint {name}", study.checkpoint(family, name).params * size, memory, whose
-        )
+    size = BYTES[dtype_here(study)] * OVERHEAD
+    asked = [study.checkpoint(family, name) for family, name in members]
+    large = [checkpoint for checkpoint in asked if checkpoint.params * size > memory]
+    if not large:
+        return
+    names = ", ".join(f"{one.name} ({one.params * size / 1e9:.1f} GB)" for one in large)
+    fitting = [one.params for one in asked if one not in large]
+    remedy = f"set `max_params: {max(fitting)}`" if fitting else "take smaller checkpoints"
+    raise ScrupleError(
+        f"{names}: more memory than there is for their weights in {dtype_here(study)}, since "
+        f"{whose} {memory / 1e9:.1f} GB. To leave them out, {remedy}; else run where larger or "
+        "more GPUs are, or with a smaller `compute.dtype`."
+    )

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 from scruple.costs.workload import Workload
-from scruple.errors import ScrupleError
 from scruple.shapes import Shape
 
 COMPUTE_SHARE = 0.4
@@ -80,27 +79,6 @@ def gpus_needed(shape: Shape, dtype: str, card: Card) -> int:
     """Return how many cards hold the weights, with room for keys and values."""
     room = card.memory_gb * (1 - CACHE_SHARE)
     return max(1, math.ceil(weights_gb(shape, dtype) * OVERHEAD / room))
-
-
-def check_room(what: str, weights: float, memory: float, whose: str) -> None:
-    """Refuse weights that memory does not hold.
-
-    Args:
-        what: the checkpoint.
-        weights: bytes of its weights.
-        memory: bytes that there are.
-        whose: the beginning of the sentence that says where.
-
-    Raises:
-        ScrupleError: with both sizes and what can be changed.
-    """
-    needed = weights * OVERHEAD
-    if needed > memory:
-        raise ScrupleError(
-            f"{what}: needs {needed / 1e9:.1f} GB of memory for its weights, and {whose} "
-            f"{memory / 1e9:.1f} GB. Take more or larger GPUs or a smaller `compute.dtype`, or "
-            "leave it out (`max_params`)."
-        )
 
 
 def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.costs.counts import counted, place_at_hand
 from scruple.costs.need import Card, Need, need
 from scruple.costs.workload import Workload, estimate
 from scruple.errors import ScrupleError
@@ -59,7 +58,11 @@ def workloads(
     found: dict[Place, Workload] = {}
     here = {name: path for name, path in items.items() if path.is_file()}
     for family, name in study.members():
-        place = place_at_hand(study.checkpoint(family, name)) if memory and here else None
+        place = None
+        if memory and here:
+            from scruple.costs.counts import counted, place_at_hand  # takes seconds to import
+
+            place = place_at_hand(study.checkpoint(family, name))
         for benchmark in study.benchmarks:
             path = here.get(benchmark.name)
             if path is None:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from scruple.costs.need import check_room
+from scruple.costs.need import OVERHEAD
 from scruple.errors import ScrupleError
 from scruple.study import Compute
 
@@ -63,12 +63,14 @@ def check_memory(manifest: Mapping[str, Any], dtype: torch.dtype, device: str) -
         memory = sum(torch.cuda.get_device_properties(card).total_memory for card in cards)
     else:
         memory = psutil.virtual_memory().total
-    check_room(
-        f"checkpoint {manifest['checkpoint']}",
-        int(manifest["params"]) * dtype.itemsize,
-        memory,
-        "the GPUs that the job sees have" if device == "cuda" else "this machine has",
-    )
+    needed = int(manifest["params"]) * dtype.itemsize * OVERHEAD
+    if needed > memory:
+        whose = "the GPUs that the job sees have" if device == "cuda" else "this machine has"
+        raise ScrupleError(
+            f"checkpoint {manifest['checkpoint']}: needs {needed / 1e9:.1f} GB of memory for its "
+            f"weights, and {whose} {memory / 1e9:.1f} GB. Take more or larger GPUs or a smaller "
+            "`compute.dtype`, or leave it out (`max_params`)."
+        )
 
 
 def size_of(model: torch.nn.Module, manifest: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scruple.analysis.axes import axes_of
 from scruple.study import Study
 
 
@@ -51,18 +52,17 @@ def _varies(study: Study) -> bool:
 
 
 def _has_sizes(study: Study) -> bool:
-    return _judges(study) and any(
-        len({c.params for c in family.checkpoints}) > 1 for family in study.families
-    )
+    return _judges(study) and "size" in _axes(study)
 
 
 def _trains(study: Study) -> bool:
     """Tell whether some size has several stages or steps."""
-    return any(
-        len({(c.stage, c.step) for c in family.checkpoints if c.params == params}) > 1
-        for family in study.families
-        for params in {c.params for c in family.checkpoints}
-    )
+    return bool(_axes(study) - {"size"})
+
+
+def _axes(study: Study) -> set[str]:
+    """Return the kinds of axes that the study's families have, of those that it looks along."""
+    return {axis.kind for family in study.families for axis in axes_of(family, study.axes)}
 
 
 CATALOGUE = (

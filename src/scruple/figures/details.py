@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scruple.figures.lines import add_legend
+from scruple.figures.lines import add_legend, not_measured
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style
 from scruple.figures.tables import Tables
 from scruple.measures import LSAT_CENTRE
@@ -27,8 +27,9 @@ def draw_pronouns(tables: Tables) -> Figure:
     """
     set_style()
     study = tables.study
-    benchmark = next(b.name for b in study.benchmarks if b.kind == "winogender")
-    families = [family.name for family in study.families]
+    benchmark, families = tables.largest("winogender")
+    if not families:
+        return not_measured(tables.notes())
     condition = next(
         (c for c in ("q+if+cot", "q+if", "q") if c in study.conditions), study.conditions[0]
     )
@@ -36,8 +37,7 @@ def draw_pronouns(tables: Tables) -> Figure:
         2, len(families), figsize=(min(WIDTH, 80 * MM * len(families)), 105 * MM),
         squeeze=False, layout="constrained", sharey="row",
     )  # fmt: skip
-    for column, family in enumerate(families):
-        checkpoint = tables.largest(family).name
+    for column, (family, checkpoint) in enumerate(families.items()):
         above, below = axes[0, column], axes[1, column]
         _masses(above, tables.clusters(family, checkpoint, benchmark, condition))
         above.set_title(f"{checkpoint}\n({family}), {called(condition)}")
@@ -90,16 +90,16 @@ def draw_profiles(tables: Tables) -> Figure:
     """
     set_style()
     study = tables.study
-    benchmark = next(b.name for b in study.benchmarks if b.kind == "admissions")
+    benchmark, families = tables.largest("admissions")
+    if not families:
+        return not_measured(tables.notes())
     shown = [c for c in ("q", "q+if", "q+if+cot", "q+placebo") if c in study.conditions]
-    families = [family.name for family in study.families]
     figure, axes = plt.subplots(
         len(families), len(shown), figsize=(WIDTH, (45 * len(families) + 12) * MM), squeeze=False,
         layout="constrained", sharex=True, sharey=True,
     )  # fmt: skip
     dark, light = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
-    for row, family in enumerate(families):
-        checkpoint = tables.largest(family).name
+    for row, (family, checkpoint) in enumerate(families.items()):
         for column, condition in enumerate(shown):
             axis = axes[row, column]
             table = tables.clusters(family, checkpoint, benchmark, condition)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -109,13 +110,14 @@ def draw_emergence(tables: Tables) -> Figure:
     axis.set_xlim(low, high)
     for y, row in enumerate(table.to_dict("records")):
         color = look_of(row["condition"], tables.study.conditions)[0]
+        first, last = _reach(tables, row)
         above, at_most = (pd.to_numeric(row[name]) for name in ("above", "at_most"))
         axis.hlines(y, low, high, color="0.9", linewidth=0.6, zorder=0)
         if not np.isnan(above):  # shown to be absent up to here
-            axis.hlines(y, sizes[0], above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
+            axis.hlines(y, first, above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
             axis.plot(above, y, "|", color="0.35", markersize=6)
         if not np.isnan(at_most):  # shown from here on
-            axis.hlines(y, at_most, sizes[-1], color=color, linewidth=2.4)
+            axis.hlines(y, at_most, last, color=color, linewidth=2.4)
             axis.plot(at_most, y, "|", color=color, markersize=7)
         axis.text(
             1.01, y, row["verdict"], transform=axis.get_yaxis_transform(), va="center", fontsize=6,
@@ -132,3 +134,11 @@ def draw_emergence(tables: Tables) -> Figure:
     )
     add_legend(figure, [], tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
+
+
+def _reach(tables: Tables, verdict: Mapping[Any, Any]) -> tuple[float, float]:
+    """Return the smallest and the largest size that a verdict along size speaks of."""
+    table = tables.effects
+    for key in ("family", "stage", "benchmark"):
+        table = table[table[key] == verdict[key]]
+    return float(table["params"].min()), float(table["params"].max())

@@ -122,6 +122,16 @@ def add_legend(
     )  # fmt: skip
 
 
+def not_measured(notes: Mapping[str, str]) -> Figure:
+    """Draw that there is nothing to draw, with what must be said of the families."""
+    set_style()
+    figure, axis = plt.subplots(figsize=(WIDTH, 40 * MM), layout="constrained")
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "not measured", ha="center")
+    add_legend(figure, [], [], notes, _COLUMNS, bars="")
+    return figure
+
+
 def _notes(notes: Mapping[str, str]) -> list[str]:
     """Return one line per distinct note, with the families that it is about."""
     return [

@@ -89,22 +89,23 @@ def draw_measures(tables: Tables) -> Figure:
 
 def draw_training(tables: Tables) -> Figure:
     """Draw the primary measures against steps and stages at each size (original: figure 2)."""
+    study = tables.study
     axes = [
         (family.name, axis)
-        for family in tables.study.families
-        for axis in axes_of(family)
-        if axis.name != "params"
+        for family in study.families
+        for axis in axes_of(family, study.axes)
+        if axis.kind != "size"
     ]
     labels = list(dict.fromkeys(_label(place) for _, axis in axes for place in axis.places))
     panels = []
-    for benchmark in tables.study.benchmarks:
+    for benchmark in study.benchmarks:
         metric, subset = tables.measure(benchmark.name)
         rows = tables.rows(benchmark.name, metric, subset)
         table = pd.concat([_placed(rows, family, axis, labels) for family, axis in axes])
         panels.append(Panel(tables.title(benchmark.name, metric), table))
     lines = [_line(family, axis) for family, axis in axes]
     return draw_lines(
-        panels, list(dict.fromkeys(lines)), tables.study.conditions, tables.notes(), labels,
+        panels, list(dict.fromkeys(lines)), study.conditions, tables.notes(), labels,
         "steps or stages, in order",
     )  # fmt: skip
 

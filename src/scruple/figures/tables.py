@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from scruple.metrics import read_metrics
-from scruple.study import Checkpoint, Study
+from scruple.study import Study
 from scruple.sums import select
+from scruple.unfinished import Unfinished, notes_of
 
 MEASURES = {
     "bias_ambiguous": "bias in\nambiguous contexts",
@@ -36,6 +38,7 @@ class Tables:
         emergence: of verdicts.
         sensitivity: of the spread over wordings, scorings and orders.
         sums: (family, checkpoint, benchmark) → file of its sums.
+        unfinished: what the study lists and has no responses of.
     """
 
     study: Study
@@ -44,6 +47,7 @@ class Tables:
     emergence: pd.DataFrame
     sensitivity: pd.DataFrame
     sums: Mapping[tuple[str, str, str], Path]
+    unfinished: Unfinished = field(default_factory=dict)
 
     def measure(self, benchmark: str) -> tuple[str, str]:
         """Return the primary measure of bias of a benchmark, and its subset."""
@@ -55,7 +59,7 @@ class Tables:
 
     def notes(self) -> dict[str, str]:
         """Return what must be said of families, by their names."""
-        return {family.name: family.note for family in self.study.families if family.note}
+        return notes_of(self.study, self.unfinished)
 
     def primary_effects(self) -> pd.DataFrame:
         """Return the rows of effects against `q` that were declared primary."""
@@ -79,11 +83,24 @@ class Tables:
             & ((table["scoring"] == "") | (table["scoring"] == primary))
         ]
 
-    def largest(self, family: str) -> Checkpoint:
-        """Return the largest checkpoint of a family, of its last stage, at its last step."""
-        checkpoints = self.study.family(family).checkpoints
-        stages = list(dict.fromkeys(checkpoint.stage for checkpoint in checkpoints))
-        return max(checkpoints, key=lambda c: (c.params, stages.index(c.stage), c.step or 0))
+    def largest(self, kind: str) -> tuple[str, dict[str, str]]:
+        """Return a benchmark of some kind, and the largest checkpoint that has answered it.
+
+        Returns:
+            The first benchmark of that kind with answers, and family → the name of its largest
+            checkpoint, of its last stage, at its last step; families without answers are left out.
+        """
+        name, found = "", {}
+        for name in (entry.name for entry in self.study.benchmarks if entry.kind == kind):
+            for family in self.study.families:
+                stages = list(dict.fromkeys(c.stage for c in family.checkpoints))
+                asked = [c for c in family.checkpoints if (family.name, c.name, name) in self.sums]
+                if asked:
+                    last = max(asked, key=lambda c: (c.params, stages.index(c.stage), c.step or 0))
+                    found[family.name] = last.name
+            if found:
+                break
+        return name, found
 
     def clusters(
         self, family: str, checkpoint: str, benchmark: str, condition: str
@@ -98,7 +115,12 @@ class Tables:
         return None if found is None else pd.DataFrame(found.sums, columns=list(found.columns))
 
 
-def read_tables(study: Study, folder: Path, sums: Mapping[tuple[str, str, str], Path]) -> Tables:
+def read_tables(
+    study: Study,
+    folder: Path,
+    sums: Mapping[tuple[str, str, str], Path],
+    unfinished: Unfinished = MappingProxyType({}),
+) -> Tables:
     """Read a study's tables from its folder of results."""
 
     def read(name: str) -> pd.DataFrame:
@@ -113,4 +135,5 @@ def read_tables(study: Study, folder: Path, sums: Mapping[tuple[str, str, str], 
         return table.fillna(kept)
 
     metrics = read_metrics(folder / "metrics.csv")
-    return Tables(study, metrics, read("effects"), read("emergence"), read("sensitivity"), sums)
+    effects, verdicts, spread = (read(name) for name in ("effects", "emergence", "sensitivity"))
+    return Tables(study, metrics, effects, verdicts, spread, sums, unfinished)

@@ -91,8 +91,11 @@ def _scatter(tables: Tables, pieces: list[pd.DataFrame], label: str, limit: bool
 def draw_grid(tables: Tables) -> Figure:
     """Draw the effects over size × step or stage together (original: figure 5)."""
     rows = tables.primary_effects()
+    study = tables.study
     families = [
-        f.name for f in tables.study.families if any(a.name != "params" for a in axes_of(f))
+        family.name
+        for family in study.families
+        if any(axis.kind != "size" for axis in axes_of(family, study.axes))
     ]
     mine = rows[rows["family"].isin(families)]
     conditions = [c for c in tables.study.conditions if c in set(mine["condition"])]

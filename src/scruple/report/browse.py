@@ -63,6 +63,8 @@ def browse(
     total = sum(counts.values())
     for benchmark in study.benchmarks:
         mine = {key: path for key, path in responses.items() if key[2] == benchmark.name}
+        if not mine:
+            continue
         table = pd.read_parquet(items[benchmark.name])
         share = 1.0 if total <= 1.1 * most else most / total
         chosen = table[table["item_id"].isin(_chosen(study, list(table["item_id"]), share))]

@@ -39,7 +39,8 @@ def sentence(row: Mapping[Any, Any]) -> str:
         ends.append(f"it removes bias from {at_most} on")
     references = [called(name) for name in row["reference"].split(" and ")]
     silent = re.search(r"\(of these: (.*?)\)", row["reason"])
-    return _SAID[row["verdict"]].format(
+    missing = re.search(r"; not finished: (.*)$", row["reason"])
+    said = _SAID[row["verdict"]].format(
         thing=thing,
         above=above,
         at_most=at_most,
@@ -48,6 +49,7 @@ def sentence(row: Mapping[Any, Any]) -> str:
         one=" or ".join(references),
         silent=f" (of these: {silent[1]})" if silent else "",
     )
+    return f"{said} Not finished, so left out: {missing[1]}." if missing else said
 
 
 def _place(value: Any, thing: str) -> str:

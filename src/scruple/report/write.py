@@ -24,6 +24,7 @@ from scruple.figures.style import called, look_of
 from scruple.figures.tables import Tables
 from scruple.report.charts import bias_charts, effect_charts
 from scruple.report.sentences import overview, verdicts
+from scruple.unfinished import notes_of, told
 
 _TABLES = {
     "emergence": (
@@ -118,10 +119,11 @@ def write_page(material: Material) -> str:
         version=version("scruple"),
         policy=_policy(scripts),
         styles=Markup(_bundled("dt_bundle.css") + _page("report.css")),
-        families=study.families,
-        checkpoints=len(study.members()),
+        families=len({family for family, _, _ in tables.sums}),
+        checkpoints=len({key[:2] for key in tables.sums}),
         responses=f"{material.browser['all']:,}",
-        notes=_notes(tables.notes()),
+        unfinished=told(study, tables.unfinished),
+        notes=_notes(notes_of(study, {})),
         declared={
             "text": material.declared,
             "late": material.declared != "declared before the first response",

@@ -1,0 +1,141 @@
+"""How far the plan's times are from measured ones, on a small checkpoint and this machine's CPU.
+
+The plan knows a card by its rate and its bandwidth; both are measured here, of the CPU, and the
+checkpoint's real work is timed beside what the plan makes of them. Prints ratios of measured to
+predicted time, for reading and for sampling apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from common import machine, manifest_of, silent, summary, study_of, write
+
+import psutil
+import torch
+
+from scruple.asks import pieces, score_request
+from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.base import draw
+from scruple.costs.counts import count
+from scruple.costs.need import BANDWIDTH_SHARE, COMPUTE_SHARE, Card, need
+from scruple.costs.workload import estimate
+from scruple.engines import GenerateRequest, load_engine
+from scruple.engines.reader import reader_of
+from scruple.prompts import load_dialogue
+from scruple.rendering import Renderer
+from scruple.responses import respond
+from scruple.shapes import Shape
+from scruple.sources import files_of, local_path
+from scruple.study import Compute, Study
+
+SMOLLM2 = Shape(
+    kind="llama", layers=30, width=576, heads=9, kv_heads=3, mlp=1536, vocab=49152, tied=True
+)
+THREADS = 2
+
+
+def card() -> Card:
+    """Measure this machine as the plan knows cards: 10^12 operations and 10^9 bytes a second."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    a @ b
+    start = time.perf_counter()
+    for _ in range(4):
+        a @ b
+    rate = 2 * 2048**3 * 4 / (time.perf_counter() - start)
+    weights = torch.randn(64_000_000)
+    weights.sum()
+    start = time.perf_counter()
+    for _ in range(4):
+        weights.sum()  # reads them once, as a token that is sampled does
+    band = 4 * weights.numel() * 4 / (time.perf_counter() - start)
+    memory = psutil.virtual_memory().total / 1e9
+    return Card("this CPU", memory, rate / 1e12, band / 1e9)
+
+
+def study(conditions: list[str], tokens: int, items: int) -> Study:
+    """Return the study of SmolLM2 on some of the project's own BBQ items."""
+    return study_of(
+        {"name": "bbq", "source": "own", "max_items": items, "scoring": ["letter", "text"]},
+        conditions, decoding={"max_new_tokens": tokens},
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Run the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=48)
+    parser.add_argument("--reasonings", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=48, help="of one reasoning")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/plan.json"))
+    args = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    asked = study(["q", "q+if", "q+placebo"], args.tokens, args.items)
+    manifest, entry = manifest_of(asked), asked.benchmarks[0]
+    engine = load_engine(manifest, Compute(device="cpu", dtype="float32"), THREADS)
+    files = [local_path(asked, entry, file) for file in files_of(asked, entry)]
+    module = benchmark_module("bbq")
+    table = module.read(files, entry).table
+    items = draw(table, module.SAMPLING_UNIT, args.items, asked.seed, module.STRATA)
+    reader = reader_of(manifest)
+    exact = count(asked, entry, items, reader, "chat", silent)
+    guess = estimate(asked, entry, len(items))
+    reasoning = study(["q", "q+if+cot"], args.tokens, args.items)
+    renderer = Renderer("chat", load_dialogue(reasoning), reader.tokenizer, "smollm2")
+    openings = [
+        ask for asks in pieces(reasoning, entry, items) for ask in asks
+        if ask.reasons and ask.keys[3] == "letter"
+    ][: args.reasonings]  # fmt: skip
+    requests = [
+        GenerateRequest(str(i), renderer.reasoning_prompt(ask.turns), i, renderer.special, None)
+        for i, ask in enumerate(openings)
+    ]
+    assert score_request(openings[0], renderer, "", "smollm2").candidates
+    length = sum(
+        len(ids) for ids in reader.tokenizer([request.prompt for request in requests])["input_ids"]
+    ) / len(requests)
+    rounds = []
+    for number in range(args.rounds + 1):
+        here = card()
+        start = time.perf_counter()
+        list(respond(asked, entry, items, engine, "chat", "smollm2", silent))
+        reading = time.perf_counter() - start
+        start = time.perf_counter()
+        found = engine.generate(requests, reasoning.decoding, silent())
+        sampling = time.perf_counter() - start
+        sampled = sum(one.tokens for one in found)
+        work = replace(exact, rows=0, distinct=0, sampled=sampled, length=length + args.tokens / 2)
+        planned = {
+            "reading": need(SMOLLM2, exact, "float32", here).hours * 3600,
+            "sampling": need(SMOLLM2, work, "float32", here).hours * 3600,
+        }
+        if number:  # the first one warms up
+            rounds.append({
+                "tflops": here.tflops, "bandwidth_gbs": here.bandwidth_gbs, "planned_s": planned,
+                "measured_s": {"reading": reading, "sampling": sampling}, "sampled": sampled,
+                "ratio": {"reading": reading / planned["reading"],
+                          "sampling": sampling / planned["sampling"]},
+            })  # fmt: skip
+            print(rounds[-1])
+    tokens = {
+        "counted": exact.distinct, "estimated": guess.distinct,
+        "ratio": exact.distinct / guess.distinct, "rows": [exact.rows, guess.rows],
+        "length": [exact.length, guess.length],
+    }  # fmt: skip
+    ratios = {
+        part: summary([each["ratio"][part] for each in rounds]) for part in ("reading", "sampling")
+    }
+    print("measured to predicted time:", ratios)
+    print("tokens:", tokens)
+    write(args.out, {
+        "ratios": ratios, "tokens": tokens, "rounds": rounds, "machine": machine(),
+        "shares": {"compute": COMPUTE_SHARE, "bandwidth": BANDWIDTH_SHARE},
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What happens once a real run is sure to start, before its first job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scruple.declaration import declare
+from scruple.plan import Plan
+from scruple.preflight import preflight
+from scruple.unfinished import refuse_asking
+
+
+def start(
+    plan: Plan,
+    jobs: Sequence[tuple[str, Mapping[str, str], Sequence[Any]]],
+    deployed: Collection[Any],
+    local: bool,
+) -> None:
+    """Refuse what cannot end well, say what is to come, and write down what was decided.
+
+    Args:
+        plan: the study.
+        jobs: rule, wildcards and output of all that is to be done.
+        deployed: the ways in which snakemake makes environments of its own, if any.
+        local: whether the jobs run on this machine.
+
+    Raises:
+        ScrupleError: with all that is missing and what can be done.
+    """
+    if plan.study.only_finished:
+        refuse_asking(jobs)
+    asked = plan.asked(jobs)
+    preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
+    if asked:
+        from scruple.costs.plan import summary  # pandas: not for every start
+
+        tables = {name: Path(path) for name, path in plan.item_tables().items()}
+        print(summary(plan.study, tables, asked), file=sys.stderr)
+    declare(plan.study, Path("results") / plan.study.study)
