@@ -39,19 +39,24 @@ class Model:
         return total, len(whole) - len(start)
 
     def sample(self, prompt, seed, length, temperature, stop):
-        """Sample without a cache: the n-th token by inverting the cumulative distribution."""
+        """Sample without a cache: the n-th token by inverting the cumulative distribution.
+
+        Returns text, tokens, and how near a draw came to the border between two tokens: within
+        rounding of it, another way of computing may fall on its other side.
+        """
         draws = np.random.default_rng(seed).random(length)
-        ids, new = self.ids(prompt), []
+        ids, new, near = self.ids(prompt), [], 1.0
         for u in draws:
             p = torch.exp(self.next(ids + new)[-1] / temperature)
             cumulative = torch.cumsum(p / p.sum(), 0)
             token = int((cumulative <= u * cumulative[-1]).sum())
+            near = min(near, float((cumulative / cumulative[-1] - u).abs().min()))
             if token == self.tokenizer.eos_token_id:
                 break
             new.append(token)
             if stop in self.tokenizer.decode(new):
                 break
-        return self.tokenizer.decode(new).split(stop)[0].rstrip(), len(new)
+        return self.tokenizer.decode(new).split(stop)[0].rstrip(), len(new), near
 
 
 def seed(study, number, benchmark, item, condition, wording, order, sample):

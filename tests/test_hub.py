@@ -255,7 +255,7 @@ def test_what_cannot_be_had_is_told_apart(hub, sharded, monkeypatch):
     sent = {path.startswith("/storage/"): token for _, path, _, token in hub.requests}
     assert sent == {False: "Bearer hf_secret", True: None}  # it never leaves the hub
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ScrupleError, match="HF_HUB_OFFLINE"):
+    with pytest.raises(Unreachable, match="not asked for, since HF_HUB_OFFLINE is set"):
         fetch(revision="step7")
 
 
@@ -293,6 +293,8 @@ def test_pickled_weights_need_leave_and_run_nothing(hub, make_checkpoint, tmp_pa
     allowed = Hub(allow_pickle=True)
     manifest = fetch(allowed=allowed, hub="someone/pickled", params=params)
     assert "pytorch_model.bin" in manifest["files"]
+    with pytest.raises(ScrupleError, match="pickled weights only"):  # in the cache as on the hub
+        fetch(hub="someone/pickled")
     cpu = Compute(device="cpu")
     assert load_engine(manifest, cpu, 1).describe()["params"] == params
     torch.save({**weights, "x": Payload()}, folder / "pytorch_model.bin")

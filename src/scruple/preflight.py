@@ -58,7 +58,7 @@ def preflight(
     study: Study,
     rules: Collection[str],
     deployed: Collection[Any],
-    asked_here: Iterable[tuple[str, str, str]],
+    asked_here: Iterable[tuple[str, str, str]] = (),
 ) -> None:
     """Refuse to start a run that would stop for want of an engine, memory, a checkpoint or a file.
 
@@ -164,7 +164,7 @@ def missing_checkpoints(study: Study) -> list[Checkpoint]:
         for checkpoint in family.checkpoints
         if checkpoint.hub is not None
         and not manifest_path(study.study, family.name, checkpoint.name).is_file()
-        and cached_snapshot(checkpoint) is None
+        and cached_snapshot(checkpoint, study.hub) is None
     ]
 
 

@@ -20,6 +20,8 @@ Say = Callable[[str], Any]
 Result = TypeVar("Result")
 
 _BUSY = (408, 429, 500, 502, 503, 504)
+_LARGE, _PIECE = 1 << 30, 8 << 20
+"""Bytes of a file from which on hashing it shows progress; bytes that are read at a time."""
 _LONGEST = 120.0
 """Seconds that a server's request to wait is heeded for, at most."""
 
@@ -55,9 +57,15 @@ def found_instead(path: Path, pinned: Pinned) -> tuple[str, str] | None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file's content, with a progress bar for a large one."""
+    found, size = hashlib.sha256(), path.stat().st_size
+    with path.open("rb") as file, _bar()(
+        total=size, desc=f"hashing {path.name}", unit="B", unit_scale=True, disable=size < _LARGE
+    ) as bar:  # fmt: skip
+        while piece := file.read(_PIECE):
+            found.update(piece)
+            bar.update(len(piece))
+    return found.hexdigest()
 
 
 def git_blob(content: bytes) -> str:
@@ -84,7 +92,7 @@ def patiently(ask: Callable[[], Result], place: str, say: Say, tries: int = 5) -
         Unreachable: if it gave no answer at the last try either.
     """
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import parse_ratelimit_headers
 
     for attempt in range(tries):
@@ -102,6 +110,8 @@ def patiently(ask: Callable[[], Result], place: str, say: Say, tries: int = 5) -
             elif limit is not None and limit.remaining == 0:
                 wait = limit.reset_in_seconds + 1.0
             reason = f"{error.response.status_code} {error.response.reason_phrase}"
+        except OfflineModeIsEnabled:
+            raise Unreachable(f"{place}: not asked for, since HF_HUB_OFFLINE is set") from None
         except httpx2.TransportError as error:
             reason = plain(error)
         if attempt < tries - 1:

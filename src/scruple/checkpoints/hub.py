@@ -12,7 +12,7 @@ from pathlib import Path
 from scruple.checkpoints.choice import check_code, describing_files, weight_files
 from scruple.checkpoints.local import check_safetensors, is_complete
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint, Hub
+from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
 from scruple.transfer import Pinned, Say, bring, git_blob, patiently, plain
 
 _TIMEOUT = 10.0  # seconds
@@ -38,8 +38,13 @@ def place_of(checkpoint: Checkpoint) -> str:
     return f"checkpoint {checkpoint.name} ({checkpoint.hub}@{checkpoint.revision or 'main'})"
 
 
-def cached_snapshot(checkpoint: Checkpoint) -> Path | None:
-    """Return a checkpoint's folder in the hub's cache; None if it is not complete there."""
+def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path | None:
+    """Return a checkpoint's folder in the hub's cache; None if it is not complete there.
+
+    Args:
+        checkpoint: one of the hub.
+        hub: what may be taken: without leave, pickled weights that lie there do not count.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     assert checkpoint.hub is not None
@@ -47,7 +52,7 @@ def cached_snapshot(checkpoint: Checkpoint) -> Path | None:
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    return folder if is_complete(folder) else None
+    return folder if is_complete(folder, hub.allow_pickle) else None
 
 
 def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remote:

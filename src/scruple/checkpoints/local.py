@@ -24,13 +24,18 @@ def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
         in_package(checkpoint)
 
 
-def is_complete(folder: Path) -> bool:
-    """Tell whether a folder holds config, tokenizer and all weights, every shard of them."""
+def is_complete(folder: Path, pickled: bool = True) -> bool:
+    """Tell whether a folder holds config, tokenizer and all weights, every shard of them.
+
+    Args:
+        folder: where they should be.
+        pickled: whether pickled weights count.
+    """
     names = {path.name for path in folder.iterdir()}
     has_tokenizer = names & {"tokenizer.json", "tokenizer.model", "vocab.json"}
     if "config.json" not in names or not has_tokenizer:
         return False
-    for kind in ("model.safetensors", "pytorch_model.bin"):
+    for kind in ("model.safetensors", "pytorch_model.bin")[: 1 + pickled]:
         index = folder / f"{kind}.index.json"
         if index.is_file():
             shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()

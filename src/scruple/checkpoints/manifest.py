@@ -73,7 +73,7 @@ def _hashes(folder: Path, names: Iterable[str], checkpoint: Checkpoint, say: Say
 def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[str, str]]:
     """Return a checkpoint's folder and hashes; what is damaged there is fetched once more."""
     code, place = checkpoint.hub in hub.allow_code, place_of(checkpoint)
-    folder, remote = cached_snapshot(checkpoint), None
+    folder, remote = cached_snapshot(checkpoint, hub), None
     for _ in range(2):
         if folder is None:
             remote = look_up(checkpoint, hub, say)
@@ -87,7 +87,7 @@ def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[st
         damaged = remove_damaged(checkpoint, folder, hashes, remote, say)
         if not damaged:
             return folder, hashes
-        folder = cached_snapshot(checkpoint)
+        folder = cached_snapshot(checkpoint, hub)
     raise ScrupleError(
         f"{place}: {', '.join(damaged)} in the hub's cache is not what the hub's hash says. Run "
         "again with a network to have it fetched anew, or copy the cache here again."

@@ -135,7 +135,7 @@ def _disk(study: Study) -> list[str]:
         for family, name in study.members()
         if (checkpoint := study.checkpoint(family, name)).hub
         and (shape := shape_of(checkpoint))
-        and cached_snapshot(checkpoint) is None
+        and cached_snapshot(checkpoint, study.hub) is None
     ]
     if not missing:
         return []
