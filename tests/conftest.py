@@ -18,6 +18,22 @@ ROOT = Path(__file__).resolve().parents[1]
 ITEMS = ROOT / "data" / "items" / "en"
 
 
+LONGEST = ("control", "test_unfinished", "test_workflow", "test_hub", "test_resume")
+"""Groups of tests that take minutes: they start first, or one process waits for the other."""
+
+
+def pytest_collection_modifyitems(items):
+    """Keep together, where tests run in several processes, what shares a file or a long run."""
+    groups = {
+        item: "control" if "control_project" in item.fixturenames else item.path.stem
+        for item in items
+    }
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    order = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     """A byte-level BPE tokenizer trained on the project's own prompts and items."""

@@ -225,7 +225,7 @@ def test_a_random_part_takes_its_share_of_every_template():
         assert ((chosen.groupby(columns).size() - all_of / 4).abs() <= 1).all()
         more = draw(table, "item_id", 80, seed, bbq.STRATA)
         assert set(chosen["item_id"]) < set(more["item_id"])
-    parts = [set(draw(table, "item_id", 52, seed, bbq.STRATA)["item_id"]) for seed in range(400)]
+    parts = [set(draw(table, "item_id", 52, seed, bbq.STRATA)["item_id"]) for seed in range(100)]
     taken = table["item_id"].map(lambda name: sum(name in part for part in parts))
-    assert taken.mean() / 400 == 0.25
-    assert taken.between(60, 140).all()  # each as likely as any other: 100, give or take 4.6 errors
+    assert taken.mean() / 100 == 0.25
+    assert taken.between(5, 45).all()  # each as likely as any other: 25, give or take 4.6 errors

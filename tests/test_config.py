@@ -265,13 +265,14 @@ def test_a_checkpoint_saved_again_is_asked_again(project, make_checkpoint, tmp_p
     folder = tmp_path / "folder"
     shutil.copytree(path, folder)
     study = write_yaml(project / "s.yaml", one_checkpoint(folder, params))
-    assert run_snakemake(project, "--configfile", study).returncode == 0
+    asked = ("results/s/metrics.csv", "--configfile", study)
+    assert run_snakemake(project, *asked).returncode == 0
     first = (project / "results/s/metrics.csv").read_text()
-    quiet = run_snakemake(project, "--configfile", study, "-n")
+    quiet = run_snakemake(project, *asked, "-n")
     assert "Nothing to be done" in quiet.stdout + quiet.stderr
     tensors = load_file(folder / "model.safetensors")
     save_file(
         {k: v * 1.1 for k, v in tensors.items()}, folder / "model.safetensors", {"format": "pt"}
     )
-    assert run_snakemake(project, "--configfile", study).returncode == 0
+    assert run_snakemake(project, *asked).returncode == 0
     assert (project / "results/s/metrics.csv").read_text() != first

@@ -124,7 +124,7 @@ def test_the_workflow_downloads_and_reads(served, project, make_checkpoint):
         "study": "s", "families": [family], "benchmarks": [{"name": "admissions"}],
         "conditions": ["q"], "sources": str(path), "compute": {"device": "cpu", "threads": 1},
     })  # fmt: skip
-    done = run_snakemake(project, "--configfile", study)
+    done = run_snakemake(project, "results/s/metrics.csv", "--configfile", study)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (project / "results/sources/admissions/upstream/law_data.csv").is_file()
     assert "admission_gap" in (project / "results/s/metrics.csv").read_text()
