@@ -12,18 +12,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import machine, manifest_of, silent, summary, study_of, write
+from common import machine, manifest_of, silent, study_of, summary, tree, write
 
 import psutil
 import torch
 
-from scruple.asks import pieces, score_request
+from scruple.asks import pieces
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import draw
 from scruple.costs.counts import count
 from scruple.costs.need import BANDWIDTH_SHARE, COMPUTE_SHARE, Card, need
 from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
+from scruple.engines.forward import PACK
+from scruple.engines.prefix_tree import plan_packs
 from scruple.engines.reader import reader_of
 from scruple.prompts import load_dialogue
 from scruple.rendering import Renderer
@@ -94,10 +96,12 @@ def main() -> None:
         GenerateRequest(str(i), renderer.reasoning_prompt(ask.turns), i, renderer.special, None)
         for i, ask in enumerate(openings)
     ]
-    assert score_request(openings[0], renderer, "", "smollm2").candidates
-    length = sum(
-        len(ids) for ids in reader.tokenizer([request.prompt for request in requests])["input_ids"]
-    ) / len(requests)
+    prompts = [
+        tuple(reader.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
+        for request in requests
+    ]
+    opened = sum(tree(pack) for pack in plan_packs(sorted(set(prompts)), PACK))
+    length = sum(map(len, prompts)) / len(prompts) + args.tokens / 2
     rounds = []
     for number in range(args.rounds + 1):
         here = card()
@@ -108,7 +112,7 @@ def main() -> None:
         found = engine.generate(requests, reasoning.decoding, silent())
         sampling = time.perf_counter() - start
         sampled = sum(one.tokens for one in found)
-        work = replace(exact, rows=0, distinct=0, sampled=sampled, length=length + args.tokens / 2)
+        work = replace(exact, rows=0, distinct=opened, sampled=sampled, length=length)
         planned = {
             "reading": need(SMOLLM2, exact, "float32", here).hours * 3600,
             "sampling": need(SMOLLM2, work, "float32", here).hours * 3600,

@@ -115,7 +115,8 @@ def _here(study: Study, table: pd.DataFrame) -> list[str]:
     lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype}."]
     if not gpus_here():
         lines.append(
-            "  The times above are not this machine's: without a GPU take them by hundreds."
+            "  The times above are not this machine's: two CPU cores take some 60 times (sampling) to "
+            "1,700 times (reading) as long as an A100."
         )
     if large:
         names = ", ".join(checkpoint.name for checkpoint in large)
