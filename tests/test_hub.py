@@ -18,6 +18,7 @@ from hub import Faults, StandIn, sha
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from scruple.checkpoints import cache
 from scruple.checkpoints import hub as library
 from scruple.checkpoints.hub import look_up
 from scruple.checkpoints.manifest import fetch_checkpoint
@@ -191,7 +192,7 @@ def test_a_file_that_is_never_right_is_refused_and_not_kept(hub, sharded, tmp_pa
 @pytest.mark.parametrize("damage", ["flipped", "short", "config"])
 def test_a_damaged_cache_is_mended_or_refused(hub, monkeypatch, damage):
     whole = fetch()
-    folder = library.cached_snapshot(checkpoint())
+    folder = cache.cached_snapshot(checkpoint())
     path = next(folder.glob("*.safetensors")) if damage != "config" else folder / "config.json"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -261,13 +262,13 @@ def test_what_cannot_be_had_is_told_apart(hub, sharded, monkeypatch):
 
 def test_what_does_not_fit_on_the_disk_is_refused_first(hub, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(library.shutil, "disk_usage", lambda _: usage(300_000))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(300_000))
     with pytest.raises(
         ScrupleError, match=r"GB are to be downloaded, and 0\.0 GB are free .*HF_HOME"
     ):
         fetch()
     assert downloads(hub) == {}
-    monkeypatch.setattr(library.shutil, "disk_usage", lambda _: usage(10**9))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(10**9))
     assert fetch()["commit"]
 
 

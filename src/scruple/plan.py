@@ -16,10 +16,11 @@ from typing import Any
 
 from scruple.checkpoints.local import state_of
 from scruple.errors import ScrupleError
+from scruple.overlays import check_overlays, shown
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
 from scruple.sources import files_of, local_path
-from scruple.study import ROOT, Family, Study, load_study, read_yaml
+from scruple.study import ROOT, Family, Study, load_study
 from scruple.unfinished import Job, advice, by_checkpoint, has_responses
 
 
@@ -35,7 +36,6 @@ def prepare_jobs() -> None:
 
 
 _PLACE = {"params", "stage", "step"}
-_LISTS = ("families", "benchmarks", "conditions")
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Plan:
         Raises:
             ScrupleError: naming what is wrong and the remedy.
         """
-        self._given = [str(_shown(Path(overlay))) for overlay in overlays], dict(options or {})
+        self._given = [str(shown(Path(overlay))) for overlay in overlays], dict(options or {})
         names = self._given[0] + (["--config"] if options else [])
         origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
-        _check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
+        check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
         self.study: Study = load_study(config, origin)
         check_study(self.study)
         self._unfinished = self._missing() if self.study.only_finished else []
@@ -108,7 +108,7 @@ class Plan:
         """Return the files that a benchmark's items are read from."""
         entry = self.study.benchmark(benchmark)
         paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
-        return [str(_shown(path)) for path in paths]
+        return [str(shown(path)) for path in paths]
 
     def jobs(self) -> list[Job]:
         """Return (family, checkpoint, benchmark) of every job whose responses results are made of.
@@ -277,36 +277,3 @@ class Plan:
         What is made of it, all or what is finished, is no part of it.
         """
         return self.study.model_dump(mode="json", exclude={"only_finished"})
-
-
-def _shown(path: Path) -> Path:
-    """Return a path relative to the working folder where it lies inside it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
-    """Refuse a margin that is changed without a reason: it would keep that of another number."""
-    margins = given.get("margins")
-    for kind, margin in (margins if isinstance(margins, Mapping) else {}).items():
-        changed = {"delta", "metric"} & set(margin if isinstance(margin, Mapping) else ())
-        if changed and "reason" not in margin:
-            raise ScrupleError(
-                f"{origin}: {name} sets `margins.{kind}.{min(changed)}` and lacks `reason`; say "
-                "why that one, or the reason of another number would stand beside it."
-            )
-
-
-def _check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
-    """Refuse overlays that make another study and would write into the default one's results."""
-    sources = [(str(_shown(path)), read_yaml(path)) for path in overlays]
-    for name, content in (*sources, ("--config", options)):
-        given = content if isinstance(content, Mapping) else {}
-        _check_reasons(name, given, origin)
-        changed = [key for key in _LISTS if key in given]
-        if changed and "study" not in given:
-            raise ScrupleError(
-                f"{origin}: {name} sets {', '.join(f'`{key}`' for key in changed)} and lacks "
-                "`study`; name the study there, a new one or the one that is meant, or its results "
-                "would be written over another's."
-            )

@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scruple.checkpoints.hub import Remote, cached_snapshot, check_room, look_up, missing_bytes
+from scruple.checkpoints.cache import cached_snapshot, check_room, missing_bytes
+from scruple.checkpoints.hub import Remote, look_up
 from scruple.checkpoints.local import check_local
 from scruple.costs.here import check_memory_here
 from scruple.errors import ScrupleError
@@ -126,7 +127,7 @@ def _looked_up(study: Study, checkpoints: Sequence[Checkpoint]) -> tuple[list[st
     with ThreadPoolExecutor(8) as pool:
         for checkpoint, found in zip(checkpoints, pool.map(ask, checkpoints), strict=True):
             if isinstance(found, Remote):
-                needed += missing_bytes(checkpoint, found)
+                needed += missing_bytes(checkpoint, found.files.values())
             elif isinstance(found, Unreachable):
                 silent.append(str(found))
             else:

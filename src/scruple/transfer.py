@@ -151,7 +151,7 @@ def bring(
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    part = target.with_name(f"{target.name}.partial.incomplete")
+    part = part_of(target)
     try:
         with _alone(lock, title, say):
             if target.exists():
@@ -182,6 +182,11 @@ def _fetched(
     if wrong is not None:
         part.unlink()
     return wrong
+
+
+def part_of(target: Path) -> Path:
+    """Return where what has come of a file so far is kept."""
+    return target.with_name(f"{target.name}.partial.incomplete")
 
 
 @contextlib.contextmanager

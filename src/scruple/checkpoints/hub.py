@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scruple.checkpoints.cache import check_room, missing_bytes, recorded, storage_of
 from scruple.checkpoints.choice import check_code, describing_files, weight_files
-from scruple.checkpoints.local import check_safetensors, is_complete
+from scruple.checkpoints.local import check_safetensors
 from scruple.errors import ScrupleError
-from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.families import Checkpoint, Hub
 from scruple.transfer import Pinned, Say, bring, git_blob, patiently, plain
 
 _TIMEOUT = 10.0  # seconds
@@ -36,23 +35,6 @@ class Remote:
 def place_of(checkpoint: Checkpoint) -> str:
     """Return how messages call a checkpoint of the hub."""
     return f"checkpoint {checkpoint.name} ({checkpoint.hub}@{checkpoint.revision or 'main'})"
-
-
-def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path | None:
-    """Return a checkpoint's folder in the hub's cache; None if it is not complete there.
-
-    Args:
-        checkpoint: one of the hub.
-        hub: what may be taken: without leave, pickled weights that lie there do not count.
-    """
-    from huggingface_hub import try_to_load_from_cache
-
-    assert checkpoint.hub is not None
-    found = try_to_load_from_cache(checkpoint.hub, "config.json", revision=checkpoint.revision)
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    return folder if is_complete(folder, hub.allow_pickle) else None
 
 
 def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remote:
@@ -94,42 +76,6 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
     return Remote(str(info.sha), {key: pinned[key] for key in chosen}, weights)
 
 
-def missing_bytes(checkpoint: Checkpoint, remote: Remote) -> int:
-    """Return how many bytes of a checkpoint are not in the hub's cache yet."""
-    blobs = _storage(checkpoint) / "blobs"
-    total = 0
-    for pinned in remote.files.values():
-        blob = blobs / (pinned.sha256 or pinned.git_blob or "")
-        part = blob.with_name(f"{blob.name}.partial.incomplete")
-        if not blob.is_file():
-            total += (pinned.size or 0) - (part.stat().st_size if part.is_file() else 0)
-    return total
-
-
-def check_room(needed: int, what: str) -> None:
-    """Refuse to download more than fits on the disk of the hub's cache.
-
-    Raises:
-        ScrupleError: with both numbers and the folder.
-    """
-    cache = cache_folder()
-    there = next(path for path in (cache, *cache.parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise ScrupleError(
-            f"{what}: {needed / 1e9:.1f} GB are to be downloaded, and {free / 1e9:.1f} GB are free "
-            f"where the hub's cache is ({cache}). Make room, set HF_HOME to a folder on a larger "
-            "disk, or take fewer checkpoints (`max_params`)."
-        )
-
-
-def cache_folder() -> Path:
-    """Return the folder of the hub's cache, as HF_HOME and the like say."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE).expanduser()
-
-
 def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path:
     """Bring a checkpoint's files into the hub's cache.
 
@@ -147,8 +93,8 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
 
     assert checkpoint.hub is not None
     name, place = checkpoint.hub, place_of(checkpoint)
-    check_room(missing_bytes(checkpoint, remote), place)
-    storage = _storage(checkpoint)
+    check_room(missing_bytes(checkpoint, remote.files.values()), place)
+    storage = storage_of(checkpoint)
     locks = storage.parent / ".locks" / storage.name  # where other users of the cache look too
 
     def link(file: str) -> Path:
@@ -197,7 +143,7 @@ def remove_damaged(
     damaged = []
     for file, found in files.items():
         path = folder / file
-        pinned = remote.files[file] if remote else _recorded(path)
+        pinned = remote.files[file] if remote else recorded(path)
         if pinned.sha256 is None and pinned.git_blob is not None:
             found = git_blob(path.read_bytes())
         expected = pinned.sha256 or pinned.git_blob or found
@@ -211,20 +157,6 @@ def remove_damaged(
             (folder / file).resolve().unlink(missing_ok=True)
             (folder / file).unlink(missing_ok=True)
     return damaged
-
-
-def _recorded(path: Path) -> Pinned:
-    """Return what the cache says of a file: its content lies under the name of its hash."""
-    name = path.resolve().name
-    if re.fullmatch(r"[0-9a-f]{64}", name):
-        return Pinned(sha256=name)
-    return Pinned(git_blob=name) if re.fullmatch(r"[0-9a-f]{40}", name) else Pinned()
-
-
-def _storage(checkpoint: Checkpoint) -> Path:
-    from huggingface_hub.file_download import repo_folder_name
-
-    return cache_folder() / repo_folder_name(repo_id=str(checkpoint.hub), repo_type="model")
 
 
 @contextlib.contextmanager

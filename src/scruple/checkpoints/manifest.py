@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.choice import check_code, describing_files, weight_files
-from scruple.checkpoints.hub import cached_snapshot, download, look_up, place_of, remove_damaged
+from scruple.checkpoints.hub import download, look_up, place_of, remove_damaged
 from scruple.checkpoints.local import files_in, in_package
 from scruple.errors import ScrupleError
 from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub

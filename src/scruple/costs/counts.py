@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from scruple.asks import name_of, pieces, score_request
-from scruple.checkpoints.hub import cached_snapshot
+from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.local import in_package
 from scruple.costs.workload import Workload
 from scruple.engines.forward import PACK

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scruple.checkpoints.hub import cache_folder, cached_snapshot
+from scruple.checkpoints.cache import cache_folder, cached_snapshot
 from scruple.costs.here import dtype_here, gpus_here, memory_here
 from scruple.costs.need import BYTES, OVERHEAD, weights_gb
 from scruple.costs.plan import Bar, Place, card_of, cards, needs, shape_of, told_hours, workloads
@@ -115,8 +115,8 @@ def _here(study: Study, table: pd.DataFrame) -> list[str]:
     lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype}."]
     if not gpus_here():
         lines.append(
-            "  The times above are not this machine's: two CPU cores take some 60 times (sampling) to "
-            "1,700 times (reading) as long as an A100."
+            "  The times above are not this machine's: two CPU cores take 60 (sampling) to 1,700 "
+            "(reading) times as long as an A100."
         )
     if large:
         names = ", ".join(checkpoint.name for checkpoint in large)

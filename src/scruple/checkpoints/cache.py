@@ -1,0 +1,81 @@
+"""The hub's own cache: what of a checkpoint lies there, and what it takes to hold the rest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from scruple.checkpoints.local import is_complete
+from scruple.errors import ScrupleError
+from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.transfer import Pinned, part_of
+
+
+def cache_folder() -> Path:
+    """Return the folder of the hub's cache, as HF_HOME and the like say."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE).expanduser()
+
+
+def storage_of(checkpoint: Checkpoint) -> Path:
+    """Return the folder of a checkpoint's repository in the hub's cache."""
+    from huggingface_hub.file_download import repo_folder_name
+
+    return cache_folder() / repo_folder_name(repo_id=str(checkpoint.hub), repo_type="model")
+
+
+def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path | None:
+    """Return a checkpoint's folder in the hub's cache; None if it is not complete there.
+
+    Args:
+        checkpoint: one of the hub.
+        hub: what may be taken: without leave, pickled weights that lie there do not count.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    assert checkpoint.hub is not None
+    found = try_to_load_from_cache(checkpoint.hub, "config.json", revision=checkpoint.revision)
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    return folder if is_complete(folder, hub.allow_pickle) else None
+
+
+def recorded(path: Path) -> Pinned:
+    """Return what the cache says of a file: its content lies under the name of its hash."""
+    name = path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", name):
+        return Pinned(sha256=name)
+    return Pinned(git_blob=name) if re.fullmatch(r"[0-9a-f]{40}", name) else Pinned()
+
+
+def missing_bytes(checkpoint: Checkpoint, files: Iterable[Pinned]) -> int:
+    """Return how many bytes of a checkpoint's files are not in the hub's cache yet."""
+    blobs = storage_of(checkpoint) / "blobs"
+    total = 0
+    for pinned in files:
+        blob = blobs / (pinned.sha256 or pinned.git_blob or "")
+        part = part_of(blob)
+        if not blob.is_file():
+            total += (pinned.size or 0) - (part.stat().st_size if part.is_file() else 0)
+    return total
+
+
+def check_room(needed: int, what: str) -> None:
+    """Refuse to download more than fits on the disk of the hub's cache.
+
+    Raises:
+        ScrupleError: with both numbers and the folder.
+    """
+    cache = cache_folder()
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ScrupleError(
+            f"{what}: {needed / 1e9:.1f} GB are to be downloaded, and {free / 1e9:.1f} GB are free "
+            f"where the hub's cache is ({cache}). Make room, set HF_HOME to a folder on a larger "
+            "disk, or take fewer checkpoints (`max_params`)."
+        )
