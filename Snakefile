@@ -18,8 +18,14 @@ from scruple.plan import Plan, prepare_jobs
 from scruple.start import start
 from scruple.unfinished import notes_of
 
+# the one in the folder in which snakemake runs, or else the project's
+if Path("config.yaml").is_file():
 
-configfile: "config.yaml"
+    configfile: "config.yaml"
+
+else:
+
+    configfile: Path(workflow.basedir) / "config.yaml"
 
 
 prepare_jobs()
