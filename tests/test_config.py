@@ -76,7 +76,7 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
         ({"study": "a/b"}, ["`study`", "'a/b'"]),
         ({"study": "sources"}, ["`study`", "another name"]),
         ({"families": ["pythja"]}, ["`families`", "data/families/pythja.yaml", "pythia"]),
-        ({"families": []}, ["`families`", "at least 1"]),
+        ({"families": []}, ["`families`", "this is empty"]),
         ({"families": [FAMILY, FAMILY]}, ["`families` names f more than once"]),
         (
             {"families": [{"name": "f", "checkpoints": [{"name": "c", "params": 5}]}]},
@@ -105,7 +105,7 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
         ({"max_params": 0}, ["`max_params`", "greater than 0"]),
         ({"max_params": 4, "families": [FAMILY]},
          ["`families`", "`max_params: 4`", "smallest is `c` with 5", "raise `max_params`"]),
-        ({"axes": []}, ["`axes`", "at least 1"]),
+        ({"axes": []}, ["`axes`", "this is empty"]),
         ({"axes": ["size", "sizes"]}, ["`axes[1]`", "'size', 'stage' or 'step'"]),
         ({"axes": ["size", "size"]}, ["`axes` names size more than once"]),
         ({"only_finished": "perhaps"}, ["`only_finished`", "perhaps"]),

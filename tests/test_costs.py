@@ -11,6 +11,7 @@ from conftest import ROOT, run_snakemake, write_yaml
 
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.costs.cards import cards
 from scruple.costs.counts import count, place_at_hand
 from scruple.costs.here import check_memory_here, gpus_here
 from scruple.costs.need import (
@@ -23,7 +24,7 @@ from scruple.costs.need import (
     need,
     weights_gb,
 )
-from scruple.costs.plan import cards, shape_of, summary, workloads
+from scruple.costs.plan import shape_of, summary, workloads
 from scruple.costs.text import told
 from scruple.costs.workload import Workload, estimate
 from scruple.engines import load_engine
@@ -55,13 +56,17 @@ def test_a_case_by_hand():
     assert SMALL.body() == body
     assert SMALL.params() == body + 2 * 64_000
     assert SMALL.cache_per_token() == 2 * 2 * 2 * 16
-    work = Workload(items=10, rows=10, distinct=1000, sampled=0, length=100.0, known="read")
+    work = Workload(
+        items=10, prompts=10, rows=10, distinct=1000, sampled=0, length=100.0, known="read"
+    )
     found = need(SMALL, work, "bfloat16", CARD)
     flops = 1000 * (2 * body + 2 * 2 * 64 * 100) + 10 * 2 * 64_000
     assert found.flops == flops
     assert found.hours == pytest.approx(flops / (1e14 * COMPUTE_SHARE) / 3600)
     assert found.cache_gb == 0
-    sampled = Workload(items=10, rows=10, distinct=0, sampled=2560, length=100.0, known="read")
+    sampled = Workload(
+        items=10, prompts=10, rows=10, distinct=0, sampled=2560, length=100.0, known="read"
+    )
     slow = need(SMALL, sampled, "bfloat16", CARD)
     moved = 2 * SMALL.params() + 256 * 100 * SMALL.cache_per_token() * 2
     reading = 10 * 2 * 64_000 / (1e14 * COMPUTE_SHARE)
@@ -73,8 +78,8 @@ def test_a_case_by_hand():
 def test_large_checkpoints_take_several_cards():
     large = Shape(kind="bloom", layers=70, width=14336, heads=112, vocab=250880, tied=True)
     assert weights_gb(large, "bfloat16") == pytest.approx(352.5, abs=0.1)
-    assert gpus_needed(large, "bfloat16", cards()["a100-80"]) == 7  # 352.5 · 1.15 / 64
-    assert gpus_needed(large, "float32", cards()["a100-80"]) == 13
+    assert gpus_needed(weights_gb(large, "bfloat16"), cards()["a100-80"]) == 7  # 352.5 · 1.15 / 64
+    assert gpus_needed(weights_gb(large, "float32"), cards()["a100-80"]) == 13
     assert OVERHEAD > 1
 
 
@@ -84,6 +89,7 @@ def test_work_grows_with_what_is_asked():
     assert one.known == "read"
     assert estimate(study(), bbq).known == "estimated"
     assert estimate(study(), bbq, 2000).distinct == 2 * one.distinct
+    assert one.prompts == 6 * 2 * 1000  # conditions, scorings
     assert one.sampled == 2 * 1000 * 256  # q+if+cot and q+cot, once for both scorings
     more = estimate(study(wordings=["a", "b"]), bbq, 1000)
     assert one.rows < more.rows < 2 * one.rows  # the plain question has one wording
@@ -113,7 +119,7 @@ def test_the_plan_says_what_is_unknown_and_what_does_not_fit(monkeypatch):
         ]},
     ]  # fmt: skip
     text = told(study(families=families), {}, Path(), silent)
-    assert "Not counted, since their shape is not known: gguf." in text
+    assert "Without gguf: give their `shape`" in text
     assert text.count("known") >= 3
     big = told(study(families=["llm-jp-3"]), {}, Path(), silent)
     assert "More than one a100-80 each: llm-jp-3-172b" in big
@@ -153,6 +159,7 @@ def test_counts_are_those_of_what_the_engine_reads(make_checkpoint, tmp_path, mo
     fewer = count(
         plain, entry, items, reader_of(place_at_hand(family_of(asked))), "dialogue", silent
     )
+    assert fewer.prompts == 12 * 3 * 2
     assert fewer.rows == sum(map(len, read))
     assert fewer.length == pytest.approx(sum(len(r) for rows in read for r in rows) / fewer.rows)
     assert fewer.distinct == sum(

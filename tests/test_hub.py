@@ -110,7 +110,7 @@ def test_a_branch_is_resolved_once_and_recorded(hub, make_checkpoint):
 
 
 def test_broken_connections_are_resumed_where_they_broke(hub, sharded, monkeypatch):
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # it writes in chunks, of 10 MB
+    monkeypatch.setattr("scruple.transfer._CHUNK", 10_000)
     hub.faults = Faults(cut=50_000, cuts=2)
     fetch()
     resumed = [
@@ -124,8 +124,8 @@ def test_broken_connections_are_resumed_where_they_broke(hub, sharded, monkeypat
 def test_a_killed_download_goes_on_where_it_was(hub, sharded, tmp_path):
     hub.faults = Faults(pace=150_000)
     code = (
-        "import sys; from huggingface_hub import constants\n"
-        "constants.DOWNLOAD_CHUNK_SIZE = 10_000\n"
+        "import sys, scruple.transfer\n"
+        "scruple.transfer._CHUNK = 10_000\n"
         "from scruple.families import Checkpoint\n"
         "from scruple.checkpoints.manifest import fetch_checkpoint\n"
         f"c = Checkpoint(name='tiny', params=1, hub='{NAME}')\n"
@@ -214,11 +214,11 @@ def test_a_busy_hub_is_asked_again_after_the_time_that_it_names(hub, no_waiting,
 def test_a_hub_that_is_down_ends_plainly(hub, no_waiting):
     hub.faults = Faults(busy={503: 99})
     with pytest.raises(
-        Unreachable, match=r"someone/tiny@main\): no answer in 5 tries \(503 Service"
+        Unreachable, match=r"someone/tiny@main\): given up after 5 tries \(503 Service"
     ):
         fetch()
     hub.stop()
-    with pytest.raises(Unreachable, match="no answer in 5 tries"):
+    with pytest.raises(Unreachable, match="given up after 5 tries"):
         fetch()
 
 
@@ -231,7 +231,7 @@ def test_a_hub_that_goes_down_between_files_keeps_what_came(hub, sharded, no_wai
         hub.faults = Faults(busy={503: 10_000})
 
     monkeypatch.setattr(library, "bring", then_down)
-    with pytest.raises(ScrupleError, match=r"what was downloaded is kept|no answer"):
+    with pytest.raises(ScrupleError, match=r"what was downloaded is kept|given up"):
         fetch()
     monkeypatch.setattr(library, "bring", done)
     hub.faults = Faults()
@@ -264,7 +264,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_first(hub, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(300_000))
     with pytest.raises(
-        ScrupleError, match=r"GB are to be downloaded, and 0\.0 GB are free .*HF_HOME"
+        ScrupleError, match=r"MB are to be downloaded, and 0\.30 MB are free .*HF_HOME"
     ):
         fetch()
     assert downloads(hub) == {}
@@ -344,6 +344,34 @@ def test_code_of_a_repository_runs_only_by_name(hub, tokenizer, tmp_path):
     refused = {**manifest, "code": False}
     with pytest.raises(ScrupleError, match="transformers cannot"):
         load_engine(refused, Compute(device="cpu"), 1)
+
+
+@pytest.mark.parametrize(
+    ("lack", "said"),
+    [
+        ("tokenizer.json", "the repository has no tokenizer"),
+        ("config.json", r"the repository has no config\.json"),
+        ("model-00002-of-00003.safetensors", "its index names model-00002"),
+        ("broken", r"config\.json cannot be read"),
+    ],
+)
+def test_repositories_that_are_not_complete(hub, sharded, tmp_path, lack, said):
+    folder = tmp_path / "lacking"
+    shutil.copytree(sharded[0], folder)
+    if lack == "broken":
+        (folder / "config.json").write_text("{not json")
+    else:
+        (folder / lack).unlink()
+    hub.publish("someone/lacking", folder)
+    with pytest.raises(ScrupleError, match=rf"tiny \(someone/lacking@main\): .*{said}"):
+        fetch(hub="someone/lacking")
+    assert downloads(hub) == {}
+
+
+def test_an_endpoint_that_is_no_address_is_named_at_once(hub, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "hub.example")
+    with pytest.raises(ScrupleError, match=r"HF_ENDPOINT is 'hub\.example', which is no address"):
+        fetch()
 
 
 def study_of(families, **changes):
@@ -436,6 +464,6 @@ def test_a_hub_that_is_down_stops_the_run_at_once(hub, published, project, tmp_p
     done = run_snakemake(project, "--configfile", config, **variables(hub, tmp_path))
     output = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "no answer in 3 tries (503 Service Unavailable)" in output
+    assert "given up after 3 tries (503 Service Unavailable)" in output
     assert "6 checkpoints: a/steps@step0" in output
     assert "Traceback" not in output

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections import namedtuple
 
 import pytest
@@ -16,7 +17,7 @@ from scruple.checkpoints.choice import describing_files, weight_files
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import load_engine, loading
 from scruple.errors import ScrupleError
-from scruple.families import Hub
+from scruple.families import Checkpoint, Hub
 from scruple.study import Compute, load_study
 from scruple.transfer import Pinned, bring, found_instead, plain, sha256
 
@@ -90,6 +91,30 @@ def test_weights_larger_than_the_memory_of_the_job(make_checkpoint, monkeypatch)
         load_engine(manifest, Compute(device="cpu"), 1)
     monkeypatch.setattr(loading.psutil, "virtual_memory", lambda: memory(params * 5))
     assert load_engine(manifest, Compute(device="cpu"), 1)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "gone", "touched"])
+def test_files_that_changed_since_they_were_fetched(make_checkpoint, tmp_path, damage):
+    path, params = make_checkpoint("changed", 8, 1)
+    folder = tmp_path / "changed"
+    shutil.copytree(path, folder)
+    manifest = fetch_checkpoint(Checkpoint(name="c", params=params, path=str(folder)), silent)
+    manifest |= {"manifest": "m.json", "hashed": time.time_ns()}
+    loading.check_files(manifest)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "gone":
+        weights.unlink()
+    else:
+        content[len(content) // 2] ^= damage == "flipped"
+        weights.write_bytes(content[:-100] if damage == "short" else content)
+    if damage == "touched":  # the same content
+        loading.check_files(manifest)
+        return
+    with pytest.raises(
+        ScrupleError, match=r"model\.safetensors is not what it was .*Delete m\.json"
+    ):
+        loading.check_files(manifest)
 
 
 def test_only_the_weights_that_are_loaded_are_taken():

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scruple.asks import check_asks
+from scruple.benchmarks import benchmark_module
 from scruple.engines import load_engine
+from scruple.engines.loading import check_files
 from scruple.engines.reader import reader_of
 from scruple.engines.stored import StoredEngine
 from scruple.jobs import whole
@@ -57,6 +59,7 @@ def ask_checkpoint(
     """
     name = manifest["checkpoint"]
     entry, format = study.benchmark(benchmark), study.format(family, name)
+    check_files(manifest)
     check_asks(study, entry, items, reader_of(manifest), format, name)
     loaded = load_engine(manifest, study.compute, threads, gpus)
     description = loaded.describe()
@@ -65,14 +68,16 @@ def ask_checkpoint(
     facts = ", ".join(f"{key} {value}" for key, value in description.items())
     log.info("%s: %s", name, facts)
     start = time.monotonic()
+    first = benchmark_module(entry.kind).scorings(entry)[0]
     schema = schema_of(entry.kind)
     counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
     with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for piece in respond(study, entry, items, engine, format, name, bar):
             writer.write_table(pa.Table.from_pandas(piece, schema, preserve_index=False))
             counts["responses"] += len(piece)
-            for count in ("prompt_tokens", "reasoning_tokens"):
-                counts[count] += int(piece[count].sum())
+            counts["prompt_tokens"] += int(piece["prompt_tokens"].sum())
+            once = piece[piece["scoring"] == first]  # all scorings share a reasoning
+            counts["reasoning_tokens"] += int(once["reasoning_tokens"].sum())
     seconds = round(time.monotonic() - start, 1)
     log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
     return {

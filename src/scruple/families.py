@@ -50,7 +50,7 @@ class Checkpoint(Strict):
     seed: Annotated[int, Field(ge=0)] | None = None
     format: Format | None = None
     hub: Repository | None = None
-    revision: str | None = None
+    revision: Annotated[str, StringConstraints(min_length=1)] | None = None
     path: str | None = None
     package: str | None = None
     file: str | None = None

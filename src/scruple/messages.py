@@ -46,8 +46,21 @@ def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
         if close:
             return f"unknown key; did you mean `{close[0]}`?"
         return f"unknown key; the keys known here are {', '.join(known)}. Remove or rename it"
+    given = problem["input"]
     if kind in ("tuple_type", "list_type"):
-        return f"this is a list: write [{problem['input']}] or one entry per line"
+        if isinstance(given, str | int) and not isinstance(given, bool):
+            return f"this is a list: write [{given}] or one entry per line"
+        return f"this is a list, one entry per line; it is {given!r}"
+    if kind in ("too_short", "string_too_short"):
+        return "this is empty; name something, or remove the key"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"this is a mapping, `key: value` in lines below it; it is {given!r}"
+    if kind == "string_type":
+        return f"this is text; put it in quotes: {str(given)!r}"
+    if kind in ("bool_parsing", "bool_type"):
+        return f"write true or false; it is {given!r}"
+    if kind in ("int_parsing", "int_type", "int_from_float"):
+        return f"write a whole number, in digits; it is {given!r}"
     if kind == "missing":
         return "missing; add this key"
     if kind == "value_error":

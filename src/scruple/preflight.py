@@ -14,6 +14,7 @@ from typing import Any
 from scruple.checkpoints.cache import cached_snapshot, check_room, missing_bytes
 from scruple.checkpoints.hub import Remote, look_up
 from scruple.checkpoints.local import check_local
+from scruple.costs.cards import card_of
 from scruple.costs.here import check_memory_here
 from scruple.errors import ScrupleError
 from scruple.families import Checkpoint
@@ -33,6 +34,7 @@ def check_study(study: Study) -> None:
         ScrupleError: naming the file and key.
     """
     check_prompts(study)
+    card_of(study)
     for benchmark in study.benchmarks:
         files_of(study, benchmark)
     check_mirror(study)
@@ -148,12 +150,13 @@ def _absent(
     lines += [f"  - {reason}" for reason in silent]
     lines += [
         "What you can do:",
-        "  - connect to the network and run again (behind a mirror of the hub: set HF_ENDPOINT);",
-        "  - or fetch on a machine that is connected, `snakemake --cores 1 --until "
+        "  - run again when the network and the hub are there (a mirror of it: set HF_ENDPOINT);",
+        "  - or fetch on a machine that is connected, with this command and `--until "
         "fetch_checkpoint download_source`, and bring the hub's cache and results/ along;",
-        "  - or put the benchmark files into a folder and name it under `mirror:` in the config;",
-        "  - or see the whole pipeline run without any download: `make demo`.",
     ]
+    if files:
+        lines.append("  - or put the benchmark files into a folder and name it under `mirror:`;")
+    lines.append("  - or see the whole pipeline run without any download: `make demo`.")
     return "\n".join(lines)
 
 

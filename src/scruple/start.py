@@ -39,4 +39,5 @@ def start(
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}
         print(summary(plan.study, tables, asked), file=sys.stderr)
-    declare(plan.study, Path("results") / plan.study.study)
+    if {rule for rule, *_ in jobs} != {"plan"}:  # which only prints
+        declare(plan.study, Path("results") / plan.study.study)

@@ -245,4 +245,7 @@ def _read_family(name: str) -> Any:
             f"no family file data/families/{name}.yaml; there are: {', '.join(known)}. "
             "Name one of them, or write the family out in the config"
         )
-    return read_yaml(path)
+    try:
+        return Family.model_validate(read_yaml(path) or {})
+    except ValidationError as error:
+        raise ScrupleError(explain(error, Family, f"data/families/{name}.yaml")) from None

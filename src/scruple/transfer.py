@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 _BUSY = (408, 429, 500, 502, 503, 504)
 _LARGE, _PIECE = 1 << 30, 8 << 20
 """Bytes of a file from which on hashing it shows progress; bytes that are read at a time."""
+_CHUNK = 1 << 16
+"""Bytes that are written at a time while they come."""
 _LONGEST = 120.0
 """Seconds that a server's request to wait is heeded for, at most."""
 
@@ -117,7 +119,7 @@ def patiently(ask: Callable[[], Result], place: str, say: Say, tries: int = 5) -
         if attempt < tries - 1:
             say(f"{place}: {reason}; asking again in {min(wait, _LONGEST):.0f} s")
             time.sleep(min(wait, _LONGEST))
-    raise Unreachable(f"{place}: no answer in {tries} tries ({reason})")
+    raise Unreachable(f"{place}: given up after {tries} tries ({reason})")
 
 
 def bring(
@@ -209,9 +211,12 @@ def _download(
     url: str, part: Path, pinned: Pinned, title: str, headers: dict[str, str], say: Say
 ) -> None:
     """Append what is missing to a part; huggingface_hub resumes a connection that breaks."""
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
 
+    # a chunk that has not come whole is lost when the connection breaks: the library's has 10 MB
+    constants.DOWNLOAD_CHUNK_SIZE = _CHUNK
     headers["Accept-Encoding"] = "identity"  # a range is one of the file, not of its compression
 
     def ask() -> None:

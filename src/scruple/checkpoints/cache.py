@@ -75,7 +75,11 @@ def check_room(needed: int, what: str) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise ScrupleError(
-            f"{what}: {needed / 1e9:.1f} GB are to be downloaded, and {free / 1e9:.1f} GB are free "
+            f"{what}: {_told(needed)} are to be downloaded, and {_told(free)} are free "
             f"where the hub's cache is ({cache}). Make room, set HF_HOME to a folder on a larger "
             "disk, or take fewer checkpoints (`max_params`)."
         )
+
+
+def _told(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scruple.errors import ScrupleError
@@ -46,9 +46,21 @@ def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:
     raise ScrupleError(f"{place}: has no weights (model.safetensors, or its parts).")
 
 
-def needs_code(folder: Path) -> bool:
-    """Tell whether a checkpoint's architecture is in no transformers but in code of its own."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+def needs_code(folder: Path, place: str) -> bool:
+    """Tell whether a checkpoint's architecture is in no transformers but in code of its own.
+
+    Raises:
+        ScrupleError: if its config.json cannot be read.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is no mapping")
+    except ValueError as error:
+        raise ScrupleError(
+            f"{place}: {path} cannot be read ({error}); correct it, or take another revision."
+        ) from None
     if "AutoModelForCausalLM" not in config.get("auto_map", {}):
         return False
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -62,7 +74,7 @@ def check_code(folder: Path, origin: str, hub: Hub, place: str) -> bool:
     Raises:
         ScrupleError: if it needs that and is not allowed by name.
     """
-    if not needs_code(folder):
+    if not needs_code(folder, place):
         return False
     if origin not in hub.allow_code:
         raise ScrupleError(
@@ -71,3 +83,29 @@ def check_code(folder: Path, origin: str, hub: Hub, place: str) -> bool:
             f"`hub: {{allow_code: [{origin}]}}`; or leave the checkpoint out."
         )
     return True
+
+
+def check_parts(folder: Path, weights: Sequence[str], place: str) -> None:
+    """Refuse weights of which the index names a part that is not there.
+
+    Args:
+        folder: where the index is.
+        weights: names of the parts that there are.
+        place: the checkpoint and where it is, for the message.
+
+    Raises:
+        ScrupleError: naming a part that is missing.
+    """
+    kind = "model.safetensors" if weights[0].endswith(".safetensors") else "pytorch_model.bin"
+    index = folder / f"{kind}.index.json"
+    if kind in weights or not index.is_file():
+        return
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ScrupleError(f"{place}: {index.name} cannot be read ({error}).") from None
+    if missing := sorted(parts - set(weights)):
+        raise ScrupleError(
+            f"{place}: is not complete: its index names {missing[0]}, which is not there; take "
+            "another revision."
+        )

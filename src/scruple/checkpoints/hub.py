@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scruple.checkpoints.cache import check_room, missing_bytes, recorded, storage_of
-from scruple.checkpoints.choice import check_code, describing_files, weight_files
-from scruple.checkpoints.local import check_safetensors
+from scruple.checkpoints.cache import cache_folder, check_room, missing_bytes, recorded, storage_of
+from scruple.checkpoints.choice import check_code, check_parts, describing_files, weight_files
+from scruple.checkpoints.local import TOKENIZERS, check_safetensors
 from scruple.errors import ScrupleError
 from scruple.families import Checkpoint, Hub
 from scruple.transfer import Pinned, Say, bring, git_blob, patiently, plain
@@ -55,6 +55,11 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
 
     assert checkpoint.hub is not None
     name, api, place = checkpoint.hub, HfApi(), place_of(checkpoint)
+    if not api.endpoint.startswith(("http://", "https://")):
+        raise ScrupleError(
+            f"HF_ENDPOINT is {plain(api.endpoint)!r}, which is no address; write it with https://, "
+            "or unset it."
+        )
     revision = checkpoint.revision or "main"
     with _explained(checkpoint):
         info = patiently(
@@ -71,6 +76,12 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
         )
         for entry in info.siblings or []
     }
+    if "config.json" not in pinned or not TOKENIZERS & set(pinned):
+        lacking = "tokenizer" if "config.json" in pinned else "config.json"
+        raise ScrupleError(
+            f"{place}: the repository has no {lacking}; take a checkpoint that has one, or a local "
+            "folder (`path`) into which one was saved."
+        )
     weights = weight_files(pinned, hub, place)
     chosen = [*describing_files(pinned, name in hub.allow_code), *weights]
     return Remote(str(info.sha), {key: pinned[key] for key in chosen}, weights)
@@ -109,6 +120,7 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
             if file not in remote.weights:
                 folder = link(file).parent
         check_code(folder, name, hub, place)
+        check_parts(folder, remote.weights, place)
         for number, file in enumerate(remote.weights, 1):
             pinned = remote.files[file]
             if pinned.sha256 is not None:
@@ -153,9 +165,10 @@ def remove_damaged(
         elif file.endswith(".safetensors"):
             check_safetensors(path, checkpoint.name)
     if not is_offline_mode():
-        for file in damaged:
-            (folder / file).resolve().unlink(missing_ok=True)
-            (folder / file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a cache that is only read stays as it is
+            for file in damaged:
+                (folder / file).resolve().unlink(missing_ok=True)
+                (folder / file).unlink(missing_ok=True)
     return damaged
 
 
@@ -188,6 +201,12 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
             "`hf auth login` if it is private."
         ) from None
     except (HfHubHTTPError, RevisionResolutionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ScrupleError(
+                f"{place}: the hub's cache, {cache_folder()}, cannot be written to "
+                f"({plain(error)}). Make room or set its permissions, or set HF_HOME to another "
+                "folder."
+            ) from None
         raise ScrupleError(
             f"{place}: cannot be fetched from the hub ({plain(error)}). Run again when the network "
             "is there; what was downloaded is kept."

@@ -24,6 +24,10 @@ def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
         in_package(checkpoint)
 
 
+TOKENIZERS = {"tokenizer.json", "tokenizer.model", "vocab.json"}
+"""Files of which a checkpoint with a tokenizer has one."""
+
+
 def is_complete(folder: Path, pickled: bool = True) -> bool:
     """Tell whether a folder holds config, tokenizer and all weights, every shard of them.
 
@@ -32,8 +36,7 @@ def is_complete(folder: Path, pickled: bool = True) -> bool:
         pickled: whether pickled weights count.
     """
     names = {path.name for path in folder.iterdir()}
-    has_tokenizer = names & {"tokenizer.json", "tokenizer.model", "vocab.json"}
-    if "config.json" not in names or not has_tokenizer:
+    if "config.json" not in names or not names & TOKENIZERS:
         return False
     for kind in ("model.safetensors", "pytorch_model.bin")[: 1 + pickled]:
         index = folder / f"{kind}.index.json"

@@ -127,7 +127,7 @@ def count(
     """
     renderer = Renderer(format, load_dialogue(study), reader.tokenizer, "the plan")
     thoughts = study.decoding.max_new_tokens
-    rows = distinct = sampled = 0
+    prompts = rows = distinct = sampled = 0
     length = 0
     progress = bar(f"counting {benchmark.name}", len(items))
     seen: set[str] = set()
@@ -139,6 +139,7 @@ def count(
             for candidate in request.candidates:
                 leaves[request.context + candidate[:-1]] = more
             distinct += more
+        prompts += len(asks)
         rows += len(leaves)
         length += sum(len(row) + more for row, more in leaves.items())
         distinct += _nodes(list(leaves))
@@ -151,7 +152,7 @@ def count(
         before = len(seen)
         seen.update(ask.keys[0] for ask in asks)
         progress(len(seen) - before)
-    return Workload(len(items), rows, distinct, sampled, length / max(rows, 1), "counted")
+    return Workload(len(items), prompts, rows, distinct, sampled, length / max(rows, 1), "counted")
 
 
 def _nodes(rows: Sequence[Tokens]) -> int:

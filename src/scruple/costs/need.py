@@ -50,7 +50,7 @@ class Need:
     """What one checkpoint needs for one benchmark on one kind of card.
 
     Attributes:
-        prompts: rows whose next token is read.
+        prompts: prompts that are answered.
         tokens: distinct tokens to be read.
         sampled: tokens to be sampled, at most.
         flops: floating-point operations.
@@ -75,10 +75,9 @@ def weights_gb(shape: Shape, dtype: str) -> float:
     return shape.params() * BYTES[dtype] / 1e9
 
 
-def gpus_needed(shape: Shape, dtype: str, card: Card) -> int:
-    """Return how many cards hold the weights, with room for keys and values."""
-    room = card.memory_gb * (1 - CACHE_SHARE)
-    return max(1, math.ceil(weights_gb(shape, dtype) * OVERHEAD / room))
+def gpus_needed(weights: float, card: Card) -> int:
+    """Return how many cards hold weights of so many 10^9 bytes, with room for keys and values."""
+    return max(1, math.ceil(weights * OVERHEAD / (card.memory_gb * (1 - CACHE_SHARE))))
 
 
 def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
@@ -89,7 +88,7 @@ def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     before it, half of them on average. Sampling reads all weights once per token of a batch, and
     takes each layer's calls at least.
     """
-    gpus = gpus_needed(shape, dtype, card)
+    gpus = gpus_needed(weights_gb(shape, dtype), card)
     output = 2 * shape.vocab * shape.width
     attention = 2 * shape.layers * shape.width * work.length
     reading = work.distinct * (shape.operations_per_token() + attention) + work.rows * output
@@ -106,7 +105,7 @@ def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     slowest = max(sampling / rate, steps * moved / band, steps * shape.layers * STEP_PER_LAYER)
     seconds = reading / rate + slowest
     return Need(
-        prompts=work.rows,
+        prompts=work.prompts,
         tokens=work.distinct,
         sampled=work.sampled,
         flops=reading + sampling,

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.costs.need import Card, Need, need
+from scruple.checkpoints.cache import cached_snapshot
+from scruple.costs.cards import card_of
+from scruple.costs.here import gpus_here
+from scruple.costs.need import BYTES, Card, gpus_needed, need
 from scruple.costs.workload import Workload, estimate
-from scruple.errors import ScrupleError
 from scruple.shapes import Shape, read_shape
-from scruple.study import ROOT, Checkpoint, Study, read_yaml, resolve
+from scruple.study import Checkpoint, Study, resolve
 
 Place = tuple[str, str, str]
 """Family, checkpoint and benchmark."""
@@ -20,28 +22,14 @@ Bar = Callable[[str, int], Callable[[int], Any]]
 """Makes a progress bar from a title and a total, and returns how to advance it."""
 
 
-def cards() -> dict[str, Card]:
-    """Return the cards that are known, by name."""
-    known = read_yaml(ROOT / "data" / "cards.yaml")["cards"]
-    return {name: Card(name=name, **numbers) for name, numbers in known.items()}
-
-
-def card_of(study: Study) -> Card:
-    """Return the card that the study plans for (ScrupleError if it is not known)."""
-    known = cards()
-    if study.compute.card not in known:
-        raise ScrupleError(
-            f"config: `compute.card` is {study.compute.card!r}; known are {', '.join(known)}. Name "
-            "one of them, or add yours to data/cards.yaml."
-        )
-    return known[study.compute.card]
-
-
 def shape_of(checkpoint: Checkpoint) -> Shape | None:
-    """Return a checkpoint's shape: the family file's, or a local config's; None if unknown."""
-    if checkpoint.shape is not None:
+    """Return a checkpoint's shape: the family file's, or that of a config.json here; else None."""
+    folder = resolve(checkpoint.path) if checkpoint.path else None
+    if checkpoint.shape is None and checkpoint.hub:
+        folder = cached_snapshot(checkpoint)
+    if checkpoint.shape is not None or folder is None:
         return checkpoint.shape
-    return read_shape(resolve(checkpoint.path) / "config.json") if checkpoint.path else None
+    return read_shape(folder / "config.json")
 
 
 def workloads(
@@ -78,7 +66,7 @@ def workloads(
 
 
 def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFrame:
-    """Return one row per checkpoint and benchmark; empty numbers where the shape is unknown."""
+    """Return one row per checkpoint and benchmark; time and the like are empty without a shape."""
     rows = []
     dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
     for (family, name, benchmark), load in work.items():
@@ -86,8 +74,13 @@ def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFr
         shape = shape_of(checkpoint)
         row = {"family": family, "checkpoint": name, "params": checkpoint.params,
                "benchmark": benchmark, "known": load.known}  # fmt: skip
-        found: Need | None = need(shape, load, dtype, card) if shape else None
-        rows.append({**row, **(vars(found) if found else {})})
+        weights = checkpoint.params * BYTES[dtype] / 1e9
+        row |= dict.fromkeys(("flops", "cache_gb", "hours"), float("nan"))
+        row |= {
+            "prompts": load.prompts, "tokens": load.distinct, "sampled": load.sampled,
+            "weights_gb": weights, "gpus": gpus_needed(weights, card),
+        }  # fmt: skip
+        rows.append({**row, **(vars(need(shape, load, dtype, card)) if shape else {})})
     return pd.DataFrame(rows)
 
 
@@ -100,14 +93,15 @@ def summary(study: Study, items: Mapping[str, Path], asked: Collection[Place]) -
     mine = [key in asked for key in zip(table["family"], table["checkpoint"], table["benchmark"],
                                         strict=True)]  # fmt: skip
     left = table[mine]
-    hours = left["hours"] if "hours" in left else pd.Series(dtype=float)
+    hours = left["hours"]
     time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"
     unknown = (
         f" (without {hours.isna().sum()} whose shape is unknown)" if hours.isna().any() else ""
     )
+    here = "" if gpus_here() else " (no GPU is seen here: a CPU takes far longer)"
     return (
         f"Plan: {len(left)} response tables are to be made, {time} on one {card.name} after another"
-        f"{unknown}; `snakemake --cores 1 plan` tells how that is worked out."
+        f"{unknown}{here}; the target `plan` tells how that is worked out."
     )
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from scruple.checkpoints.cache import cache_folder, cached_snapshot
+from scruple.costs.cards import card_of, cards
 from scruple.costs.here import dtype_here, gpus_here, memory_here
-from scruple.costs.need import BYTES, OVERHEAD, weights_gb
-from scruple.costs.plan import Bar, Place, card_of, cards, needs, shape_of, told_hours, workloads
+from scruple.costs.need import BYTES, OVERHEAD
+from scruple.costs.plan import Bar, Place, needs, told_hours, workloads
 from scruple.costs.workload import Workload
 from scruple.study import Checkpoint, Study
 
@@ -27,8 +28,6 @@ def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str
     """
     card, work = card_of(study), workloads(study, items, memory, bar)
     table = needs(study, work, card)
-    if "hours" not in table:
-        return "The plan needs shapes, and none is known: give `shape` in the families' files."
     return "\n".join(
         [
             f"Plan of {study.study} on {card.name}; docs/plan.md says from what:",
@@ -65,8 +64,8 @@ def _printed(table: pd.DataFrame) -> str:
 
 _HOW = {
     "counted": "counted with the checkpoint's own tokenizer",
-    "read": "items read, tokens estimated",
-    "estimated": "both estimated: neither items nor tokenizer are here",
+    "read": "items read, tokens estimated: no tokenizer is here",
+    "estimated": "estimated: items are not here yet",
 }
 
 
@@ -92,9 +91,12 @@ def _totals(study: Study, work: Mapping[Place, Workload], table: pd.DataFrame) -
         other = needs(study, work, card)
         gpus = int(other["gpus"].max())
         lines.append(f"  {card.name:<10} {told_hours(other['hours'].sum()):>10}, {gpus} at once")
-    unknown = sorted(set(table.loc[table["hours"].isna(), "checkpoint"]))
+    unknown = list(dict.fromkeys(table.loc[table["hours"].isna(), "checkpoint"]))
     if unknown:
-        lines.append(f"Not counted, since their shape is not known: {', '.join(unknown)}.")
+        lines.append(
+            f"  Without {', '.join(unknown)}: give their `shape` in the family's file, and their "
+            "time can be worked out."
+        )
     large = table[table["gpus"] > 1]
     if len(large):
         names = ", ".join(dict.fromkeys(large["checkpoint"]))
@@ -132,10 +134,9 @@ def _here(study: Study, table: pd.DataFrame) -> list[str]:
 def _disk(study: Study) -> list[str]:
     """Return what the hub's cache still has to take in, and whether it can."""
     missing = [
-        weights_gb(shape, "bfloat16")
+        checkpoint.params * 2 / 1e9  # most are published in 16 bits
         for family, name in study.members()
         if (checkpoint := study.checkpoint(family, name)).hub
-        and (shape := shape_of(checkpoint))
         and cached_snapshot(checkpoint, study.hub) is None
     ]
     if not missing:

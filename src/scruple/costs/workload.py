@@ -18,7 +18,8 @@ class Workload:
 
     Attributes:
         items: number of items.
-        rows: prompts whose answers are read.
+        prompts: prompts that are answered: rows of the table of responses.
+        rows: texts whose next token is read: a prompt has several where answers are whole texts.
         distinct: tokens that are read, what prompts share counted once.
         sampled: tokens to be sampled, at most.
         length: mean tokens of a prompt.
@@ -27,6 +28,7 @@ class Workload:
     """
 
     items: int
+    prompts: int
     rows: int
     distinct: int
     sampled: int
@@ -46,6 +48,7 @@ def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Wo
     count = items if items is not None else _items(benchmark, known)
     prompts = load_prompts(study, benchmark.kind)
     scorings = benchmark.scoring if benchmark.kind == "bbq" else ("",)
+    asked = 0
     rows = distinct = sampled = 0.0
     read = 0.0
     for condition in conditions_of(study, prompts):
@@ -54,19 +57,21 @@ def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Wo
         thoughts = study.decoding.max_new_tokens if condition.reasoning else 0
         reasonings = count * times * draws if condition.reasoning else 0
         sampled += reasonings * thoughts
-        opening = known["tokens"][scorings[0] or "all"]
+        first = known["tokens"][scorings[0] or "all"]
+        opening = first["q"]["distinct"] + first.get(condition.name, first["other"])["distinct"]
         # what the reasoning is a continuation of, once for all scorings
-        distinct += reasonings * (opening["q"]["distinct"] + opening[condition.name]["distinct"])
+        distinct += reasonings * opening
         for scoring in scorings:
             mean = known["tokens"][scoring or "all"]
             mine = mean.get(condition.name, mean["other"])
             here = count * times * draws
+            asked += here
             rows += here * mine["rows"]
             # the reasoning is read again before the answer
             distinct += here * (mine["distinct"] + thoughts)
             read += here * mine["rows"] * (mine["length"] + thoughts)
     return Workload(
-        count, round(rows), round(distinct), round(sampled), read / max(rows, 1),
+        count, asked, round(rows), round(distinct), round(sampled), read / max(rows, 1),
         "estimated" if items is None else "read",
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import torch
 from scruple.costs.need import OVERHEAD
 from scruple.errors import ScrupleError
 from scruple.study import Compute
+from scruple.transfer import sha256
 
 _DTYPES = {
     "float32": torch.float32,
@@ -50,6 +51,30 @@ def folder_of(manifest: Mapping[str, Any]) -> str:
             f"{manifest['manifest']} and run again."
         )
     return folder
+
+
+def check_files(manifest: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose files are not what they were when they were fetched.
+
+    A file that was written since is hashed again.
+
+    Raises:
+        ScrupleError: naming the file and the remedy.
+    """
+    folder, hashed = Path(folder_of(manifest)), manifest.get("hashed")
+    for name, known in manifest["files"].items():
+        path = folder / name
+        state = path.stat() if path.is_file() else None
+        changed = state is None or state.st_size != known["bytes"]
+        if state is not None and not changed and hashed is not None and state.st_mtime_ns > hashed:
+            changed = sha256(path) != known["sha256"]
+        if changed:
+            record = manifest.get("manifest", "its manifest")
+            raise ScrupleError(
+                f"{manifest['checkpoint']}: {path} is not what it was when it was fetched: "
+                f"damaged, cut short or replaced. Delete {record} and run "
+                "again: what is damaged is then fetched anew, and what was replaced is asked anew."
+            )
 
 
 def check_memory(manifest: Mapping[str, Any], dtype: torch.dtype, device: str) -> None:

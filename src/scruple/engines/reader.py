@@ -10,6 +10,8 @@ from typing import Any
 from scruple.engines.loading import folder_of
 from scruple.errors import ScrupleError
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -29,9 +31,10 @@ def reader_of(manifest: Mapping[str, Any]) -> Reader:
         ScrupleError: if the tokenizer or the config cannot be read.
     """
     place = (folder_of(manifest), manifest.get("gguf"), bool(manifest.get("code")))
+    expected = (Exception,) if place[2] else _UNREADABLE  # code of its own may raise anything
     try:
         return _read(*place)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except expected as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot read the tokenizer or the config in "
             f"{place[0]}: {error}"

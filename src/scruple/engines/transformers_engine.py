@@ -56,9 +56,10 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
     }
     if device == "cuda":
         weights["device_map"] = "auto"
+    expected = (Exception,) if manifest.get("code") else _UNLOADABLE
     try:
         model, report = AutoModelForCausalLM.from_pretrained(folder, **weights, **options)
-    except _UNLOADABLE as error:
+    except expected as error:
         raise ScrupleError(
             f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
         ) from None
