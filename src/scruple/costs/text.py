@@ -74,8 +74,8 @@ def _benchmarks(work: Mapping[Place, Workload]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for (_, checkpoint, benchmark), load in work.items():
         line = (
-            f"{benchmark}: {load.items:,} items, {load.rows:,} prompts of {load.length:.0f} tokens"
-            f" ({_HOW[load.known]})"
+            f"{benchmark}: {load.items:,} items, {load.prompts:,} prompts, read as {load.rows:,} "
+            f"texts of {load.length:.0f} tokens ({_HOW[load.known]})"
         )
         lines.setdefault(line, []).append(checkpoint)
     return [
