@@ -20,7 +20,7 @@ smollm2: install
 
 ## test: install, then run all tests
 test: dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 ## check: formatting, style, types, and the workflow's lint
 check: dev

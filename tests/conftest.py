@@ -18,20 +18,34 @@ ROOT = Path(__file__).resolve().parents[1]
 ITEMS = ROOT / "data" / "items" / "en"
 
 
-LONGEST = ("control", "test_unfinished", "test_workflow", "test_hub", "test_resume")
+CONTROL = ("test_control_study", "test_report")
+"""Files whose tests look at one long run."""
+LONGEST = ("control", "test_unfinished", "test_workflow", "test_hub", "test_resume", "test_config")
 """Groups of tests that take minutes: they start first, or one process waits for the other."""
 
 
+def group_of(path):
+    """Return the group of a test's file: tests of a group run in one process."""
+    name = Path(path.split("::")[0]).stem
+    return "control" if name in CONTROL else name
+
+
 def pytest_collection_modifyitems(items):
-    """Keep together, where tests run in several processes, what shares a file or a long run."""
-    groups = {
-        item: "control" if "control_project" in item.fixturenames else item.path.stem
-        for item in items
-    }
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Bring the longest groups to the front."""
     order = {group: place for place, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(groups[item], len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Where tests run in several processes, keep a group together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")
