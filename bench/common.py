@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import platform
@@ -24,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import Engine, ScoreRequest
-from scruple.engines.prefix_tree import Tokens, plan_packs, shared_length
+from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
 from scruple.sources import files_of, in_mirror, local_path
@@ -145,20 +144,14 @@ def count_tokens(
     for requests in pieces:
         encoded = encode(tokenizer, requests)
         rows = {each.context + c[:-1] for each in encoded for c in each.candidates}
-        computed += sum(tree(rows) for rows in plan_packs(sorted(rows), pack))
+        computed += sum(count_nodes(rows) for rows in plan_packs(sorted(rows), pack))
         every |= rows
     return {
         "rows": len(every),
         "tokens": sum(map(len, every)),
-        "distinct": tree(sorted(every)),
+        "distinct": count_nodes(sorted(every)),
         "computed": computed,
     }
-
-
-def tree(rows: Sequence[Tokens]) -> int:
-    """Return the nodes of the prefix tree of sorted rows."""
-    pairs = itertools.pairwise(rows)
-    return len(rows[0]) + sum(len(row) - shared_length(last, row) for last, row in pairs)
 
 
 def flops(model: torch.nn.Module, tokens: int, rows: int) -> float:

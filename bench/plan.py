@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import machine, manifest_of, silent, study_of, summary, tree, write
+from common import machine, manifest_of, silent, study_of, summary, write
 
 import psutil
 import torch
@@ -25,7 +25,7 @@ from scruple.costs.need import BANDWIDTH_SHARE, COMPUTE_SHARE, Card, need
 from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
 from scruple.engines.forward import PACK
-from scruple.engines.prefix_tree import plan_packs
+from scruple.engines.prefix_tree import count_nodes, plan_packs
 from scruple.engines.reader import reader_of
 from scruple.prompts import load_dialogue
 from scruple.rendering import Renderer
@@ -100,7 +100,7 @@ def main() -> None:
         tuple(reader.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
         for request in requests
     ]
-    opened = sum(tree(pack) for pack in plan_packs(sorted(set(prompts)), PACK))
+    opened = sum(count_nodes(pack) for pack in plan_packs(sorted(set(prompts)), PACK))
     length = sum(map(len, prompts)) / len(prompts) + args.tokens / 2
     rounds = []
     for number in range(args.rounds + 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,16 +11,13 @@ import pyarrow as pa
 
 from scruple.asks import Ask, count_work, name_of, pieces, score_request, seed_of
 from scruple.benchmarks import benchmark_module
-from scruple.engines import Engine, GenerateRequest, Generation, Progress, ScoreRequest, Scores
+from scruple.engines import Bar, Engine, GenerateRequest, Generation, Progress, ScoreRequest, Scores
 from scruple.prompts import load_dialogue
 from scruple.rendering import Renderer
 from scruple.study import Benchmark, Study
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
 """What tells the rows of a response table apart."""
-
-Bar = Callable[[str, int], Progress]
-"""Makes a progress bar from a title and a total, and returns how to advance it."""
 
 
 def schema_of(kind: str) -> pa.Schema:

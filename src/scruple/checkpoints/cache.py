@@ -64,20 +64,24 @@ def missing_bytes(checkpoint: Checkpoint, files: Iterable[Pinned]) -> int:
     return total
 
 
+def free_bytes() -> int:
+    """Return what is free on the disk of the hub's cache, which need not be there yet."""
+    cache = cache_folder()
+    return shutil.disk_usage(next(p for p in (cache, *cache.parents) if p.exists())).free
+
+
 def check_room(needed: int, what: str) -> None:
     """Refuse to download more than fits on the disk of the hub's cache.
 
     Raises:
         ScrupleError: with both numbers and the folder.
     """
-    cache = cache_folder()
-    there = next(path for path in (cache, *cache.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes()
     if needed > free:
         raise ScrupleError(
             f"{what}: {_told(needed)} are to be downloaded, and {_told(free)} are free "
-            f"where the hub's cache is ({cache}). Make room, set HF_HOME to a folder on a larger "
-            "disk, or take fewer checkpoints (`max_params`)."
+            f"where the hub's cache is ({cache_folder()}). Make room, set HF_HOME to a folder on a "
+            "larger disk, or take fewer checkpoints (`max_params`)."
         )
 
 

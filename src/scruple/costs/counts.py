@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ from scruple.asks import name_of, pieces, score_request
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.local import in_package
 from scruple.costs.workload import Workload
+from scruple.engines import Bar
 from scruple.engines.forward import PACK
-from scruple.engines.prefix_tree import Tokens, plan_packs, shared_length
+from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.reader import Reader, reader_of
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint
+from scruple.families import Checkpoint, Hub
 from scruple.jobs import whole
 from scruple.prompts import load_dialogue, prompt_path
 from scruple.rendering import Renderer
@@ -31,11 +31,11 @@ _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
               "tokenizer_config.json", "chat_template.jinja")  # fmt: skip
 
 
-def place_at_hand(checkpoint: Checkpoint) -> dict[str, Any] | None:
+def place_at_hand(checkpoint: Checkpoint, hub: Hub) -> dict[str, Any] | None:
     """Return where a checkpoint's tokenizer is, as `reader_of` takes it; None if it is not here."""
     folder, gguf = None, None
     if checkpoint.hub is not None:
-        folder = cached_snapshot(checkpoint)
+        folder = cached_snapshot(checkpoint, hub)
     elif checkpoint.path is not None:
         folder = resolve(checkpoint.path)
     else:
@@ -45,7 +45,8 @@ def place_at_hand(checkpoint: Checkpoint) -> dict[str, Any] | None:
             return None
     if folder is None or not folder.is_dir():
         return None
-    return {"checkpoint": checkpoint.name, "folder": str(folder), "gguf": gguf}
+    code = (checkpoint.hub or checkpoint.path) in hub.allow_code
+    return {"checkpoint": checkpoint.name, "folder": str(folder), "gguf": gguf, "code": code}
 
 
 def tokenizer_key(place: dict[str, Any]) -> str:
@@ -69,7 +70,7 @@ def counted(
     place: dict[str, Any],
     format: str,
     memory: Path,
-    bar: Callable[[str, int], Callable[[int], Any]],
+    bar: Bar,
 ) -> Workload:
     """Count what a checkpoint is asked of a benchmark, token by token.
 
@@ -113,7 +114,7 @@ def count(
     items: pd.DataFrame,
     reader: Reader,
     format: str,
-    bar: Callable[[str, int], Callable[[int], Any]],
+    bar: Bar,
 ) -> Workload:
     """Count rows and tokens as the reference engine packs them; of reasoning the most that may be.
 
@@ -157,9 +158,4 @@ def count(
 
 def _nodes(rows: Sequence[Tokens]) -> int:
     """Return the tokens of the prefix trees into which rows are packed."""
-    total = 0
-    for pack in plan_packs(rows, PACK):
-        total += len(pack[0])
-        for one, two in itertools.pairwise(pack):
-            total += len(two) - shared_length(one, two)
-    return total
+    return sum(count_nodes(pack) for pack in plan_packs(rows, PACK))

@@ -38,9 +38,8 @@ def memory_here(device: str) -> tuple[int, str]:
     """
     gpus = gpus_here() if device != "cpu" else []
     if gpus:
-        return sum(gpus), "the GPU here has" if len(
-            gpus
-        ) == 1 else f"the {len(gpus)} GPUs here have"
+        whose = "the GPU here has" if len(gpus) == 1 else f"the {len(gpus)} GPUs here have"
+        return sum(gpus), whose
     whose = "this machine has" if device == "cpu" else "this machine has no GPU and"
     return psutil.virtual_memory().total, whose
 
@@ -50,6 +49,24 @@ def dtype_here(study: Study) -> str:
     if study.compute.dtype != "auto":
         return study.compute.dtype
     return "bfloat16" if study.compute.device != "cpu" and gpus_here() else "float32"
+
+
+def too_large(study: Study, members: Iterable[tuple[str, str]]) -> tuple[dict[str, float], str]:
+    """Return which checkpoints this machine cannot hold, and what to set to leave them out.
+
+    Args:
+        study: the study.
+        members: (family, checkpoint) of those that are meant.
+
+    Returns:
+        Their names → bytes of memory that they need, and the remedy.
+    """
+    memory, _ = memory_here(study.compute.device)
+    size = BYTES[dtype_here(study)] * OVERHEAD
+    asked = [study.checkpoint(family, name) for family, name in members]
+    large = {one.name: one.params * size for one in asked if one.params * size > memory}
+    fitting = [one.params for one in asked if one.params * size <= memory]
+    return large, f"set `max_params: {max(fitting)}`" if fitting else "take smaller checkpoints"
 
 
 def check_memory_here(study: Study, members: Iterable[tuple[str, str]]) -> None:
@@ -62,15 +79,11 @@ def check_memory_here(study: Study, members: Iterable[tuple[str, str]]) -> None:
     Raises:
         ScrupleError: naming them, with all sizes and the largest one that fits.
     """
-    memory, whose = memory_here(study.compute.device)
-    size = BYTES[dtype_here(study)] * OVERHEAD
-    asked = [study.checkpoint(family, name) for family, name in members]
-    large = [checkpoint for checkpoint in asked if checkpoint.params * size > memory]
+    large, remedy = too_large(study, members)
     if not large:
         return
-    names = ", ".join(f"{one.name} ({one.params * size / 1e9:.1f} GB)" for one in large)
-    fitting = [one.params for one in asked if one not in large]
-    remedy = f"set `max_params: {max(fitting)}`" if fitting else "take smaller checkpoints"
+    memory, whose = memory_here(study.compute.device)
+    names = ", ".join(f"{name} ({needed / 1e9:.1f} GB)" for name, needed in large.items())
     raise ScrupleError(
         f"{names}: more memory than there is for their weights in {dtype_here(study)}, since "
         f"{whose} {memory / 1e9:.1f} GB. To leave them out, {remedy}; else run where larger or "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,20 +12,20 @@ from scruple.costs.cards import card_of
 from scruple.costs.here import gpus_here
 from scruple.costs.need import BYTES, Card, gpus_needed, need
 from scruple.costs.workload import Workload, estimate
+from scruple.engines import Bar
+from scruple.families import Hub
 from scruple.shapes import Shape, read_shape
 from scruple.study import Checkpoint, Study, resolve
 
 Place = tuple[str, str, str]
 """Family, checkpoint and benchmark."""
-Bar = Callable[[str, int], Callable[[int], Any]]
-"""Makes a progress bar from a title and a total, and returns how to advance it."""
 
 
-def shape_of(checkpoint: Checkpoint) -> Shape | None:
+def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
     """Return a checkpoint's shape: the family file's, or that of a config.json here; else None."""
     folder = resolve(checkpoint.path) if checkpoint.path else None
     if checkpoint.shape is None and checkpoint.hub:
-        folder = cached_snapshot(checkpoint)
+        folder = cached_snapshot(checkpoint, hub)
     if checkpoint.shape is not None or folder is None:
         return checkpoint.shape
     return read_shape(folder / "config.json")
@@ -50,7 +49,7 @@ def workloads(
         if memory and here:
             from scruple.costs.counts import counted, place_at_hand  # takes seconds to import
 
-            place = place_at_hand(study.checkpoint(family, name))
+            place = place_at_hand(study.checkpoint(family, name), study.hub)
         for benchmark in study.benchmarks:
             path = here.get(benchmark.name)
             if path is None:
@@ -71,9 +70,9 @@ def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFr
     dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
     for (family, name, benchmark), load in work.items():
         checkpoint = study.checkpoint(family, name)
-        shape = shape_of(checkpoint)
+        shape = shape_of(checkpoint, study.hub)
         row = {"family": family, "checkpoint": name, "params": checkpoint.params,
-               "benchmark": benchmark, "known": load.known}  # fmt: skip
+               "benchmark": benchmark}  # fmt: skip
         weights = checkpoint.params * BYTES[dtype] / 1e9
         row |= dict.fromkeys(("flops", "cache_gb", "hours"), float("nan"))
         row |= {
@@ -86,8 +85,6 @@ def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFr
 
 def summary(study: Study, items: Mapping[str, Path], asked: Collection[Place]) -> str:
     """Return one line: what is still to be asked, and how long that may take."""
-    if not asked:
-        return "Plan: every response is here already."
     card = card_of(study)
     table = needs(study, workloads(study, items), card)
     mine = [key in asked for key in zip(table["family"], table["checkpoint"], table["benchmark"],

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from scruple.checkpoints.cache import cache_folder, cached_snapshot
+from scruple.checkpoints.cache import cache_folder, cached_snapshot, free_bytes
 from scruple.costs.cards import card_of, cards
-from scruple.costs.here import dtype_here, gpus_here, memory_here
-from scruple.costs.need import BYTES, OVERHEAD
-from scruple.costs.plan import Bar, Place, needs, told_hours, workloads
+from scruple.costs.here import dtype_here, gpus_here, memory_here, too_large
+from scruple.costs.plan import Place, needs, told_hours, workloads
 from scruple.costs.workload import Workload
-from scruple.study import Checkpoint, Study
+from scruple.engines import Bar
+from scruple.study import Study
 
 
 def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str:
@@ -38,7 +37,7 @@ def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str
             "",
             *_totals(study, work, table),
             "",
-            *_here(study, table),
+            *_here(study),
             *_disk(study),
         ]
     )
@@ -104,31 +103,23 @@ def _totals(study: Study, work: Mapping[Place, Workload], table: pd.DataFrame) -
     return lines
 
 
-def _here(study: Study, table: pd.DataFrame) -> list[str]:
+def _here(study: Study) -> list[str]:
     """Return what fits into this machine's memory, and what to change if not all does."""
     memory, whose = memory_here(study.compute.device)
-    dtype = dtype_here(study)
-    fits: list[Checkpoint] = []
-    large: list[Checkpoint] = []
-    for family, name in study.members():
-        checkpoint = study.checkpoint(family, name)
-        needed = checkpoint.params * BYTES[dtype] * OVERHEAD
-        (fits if needed <= memory else large).append(checkpoint)
-    lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype}."]
+    lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype_here(study)}."]
     if not gpus_here():
         lines.append(
-            "  The times above are not this machine's: two CPU cores take 60 (sampling) to 1,700 "
-            "(reading) times as long as an A100."
+            "  The times above are not this machine's: by bandwidth and rate, two CPU cores take "
+            "some 60 (sampling) to 1,700 (reading) times as long as an A100."
         )
-    if large:
-        names = ", ".join(checkpoint.name for checkpoint in large)
-        lines.append(f"  Does not fit: {names}.")
-        largest = max((checkpoint.params for checkpoint in fits), default=None)
-        remedy = f"set `max_params: {largest}`" if largest else "take smaller checkpoints"
-        lines.append(f"  To run here, {remedy}; else run where the GPUs are.")
-    else:
-        lines.append("  All checkpoints fit.")
-    return lines
+    large, remedy = too_large(study, study.members())
+    if not large:
+        return [*lines, "  All checkpoints fit."]
+    return [
+        *lines,
+        f"  Does not fit: {', '.join(large)}.",
+        f"  To run here, {remedy}; else run where the GPUs are.",
+    ]
 
 
 def _disk(study: Study) -> list[str]:
@@ -141,12 +132,10 @@ def _disk(study: Study) -> list[str]:
     ]
     if not missing:
         return []
-    cache = cache_folder()
-    there = next(path for path in (cache, *cache.parents) if path.exists())
-    free = shutil.disk_usage(there).free / 1e9
+    free = free_bytes() / 1e9
     lines = [
         f"Disk: about {sum(missing):.0f} GB of weights are to be downloaded into the hub's cache "
-        f"({cache}); {free:.0f} GB are free."
+        f"({cache_folder()}); {free:.0f} GB are free."
     ]
     if sum(missing) > free:
         lines.append("  Does not fit: set HF_HOME to a folder on a larger disk, or `max_params`.")

@@ -76,6 +76,8 @@ class Generation:
 
 Progress = Callable[[int], Any]
 """Called with the number of requests that were just finished."""
+Bar = Callable[[str, int], Progress]
+"""Makes a progress bar from a title and a total, and returns how to advance it."""
 Finished = Callable[[Mapping[int, Any]], Any]
 """Called with results as they come: number of the request → its result."""
 

@@ -6,6 +6,7 @@ A model reads it with positions by depth, and attention lets every node see its 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,12 @@ def plan_packs(rows: Sequence[Tokens], budget: int) -> Iterator[list[Tokens]]:
         nodes += more
     if pack:
         yield pack
+
+
+def count_nodes(rows: Sequence[Tokens]) -> int:
+    """Return the nodes of the prefix tree of sorted sequences."""
+    pairs = itertools.pairwise(rows)
+    return len(rows[0]) + sum(len(row) - shared_length(last, row) for last, row in pairs)
 
 
 def make_pack(rows: Sequence[Tokens]) -> Pack:

@@ -38,7 +38,9 @@ def _start(
 ) -> tuple[Figure, Sequence[Axes]]:
     """Start a figure with a line per checkpoint and a panel per benchmark."""
     set_style()
-    height = min(240.0, 24 + len(places) * (2.2 * len(conditions) + 1.6)) * MM
+    # a line of names needs 6 mm at least, and the first one has two
+    row = max(6.0, 2.2 * len(conditions) + 1.6)
+    height = min(240.0, 30 + len(places) * row) * MM
     figure, axes = plt.subplots(
         1, max(kinds, 1), figsize=(WIDTH, height), squeeze=False, sharey=True, layout="constrained"
     )
