@@ -15,6 +15,7 @@ from scruple.declaration import declared
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
 from scruple.plan import Plan, prepare_jobs
+from scruple.shards import PATTERN
 from scruple.start import start
 from scruple.unfinished import notes_of
 
@@ -30,7 +31,12 @@ else:
 
 prepare_jobs()
 try:
-    plan = Plan(config, workflow.overwrite_configfiles, workflow.config_settings.config)
+    plan = Plan(
+        config,
+        workflow.overwrite_configfiles,
+        workflow.config_settings.config,
+        lambda: workflow.is_main_process and workflow.local_exec,
+    )
 except ScrupleError as error:
     raise WorkflowError(str(error)) from None
 
@@ -73,6 +79,7 @@ onstart:
             plan,
             [(job.rule.name, job.wildcards_dict, job.output) for job in todo],
             workflow.deployment_settings.deployment_method,
+            workflow.global_resources.get("gpu").value,
             workflow.local_exec,
         )
     except ScrupleError as error:

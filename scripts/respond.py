@@ -6,20 +6,29 @@ from pathlib import Path
 import pandas as pd
 
 from scruple.asking import ask_checkpoint
+from scruple.claims import sole
+from scruple.gpus import lease
 from scruple.jobs import bar, job, whole
+from scruple.provenance import Run
+from scruple.shards import WHOLE, Shard
 from scruple.study import load_study
 
-with job(snakemake) as log:
+claim = Path(snakemake.log[0]).with_suffix(".claim")
+with job(snakemake) as log, sole(claim, log), lease(snakemake.resources.gpu, log) as gpus:
     study = load_study(snakemake.config)
     wanted, output = snakemake.params, snakemake.output
+    named = snakemake.wildcards.get("shard")
+    shard = Shard.named(named) if named else WHOLE
     items = pd.read_parquet(snakemake.input.table)
     files = (snakemake.input.checkpoints, output.responses, output.records)
     listed = [[paths] if isinstance(paths, str) else paths for paths in files]
     for manifest, responses, record in zip(*listed, strict=True):
+        run = Run(gpus)
         description = json.loads(Path(manifest).read_text(encoding="utf-8"))
         facts = ask_checkpoint(
             study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
-            snakemake.resources.gpu, Path("results/store"), Path(responses), bar, log,
+            len(gpus), Path("results/store"), Path(responses), bar, log, shard,
         )  # fmt: skip
         with whole(record) as part:
+            facts = {**facts, "shards": 1, "runs": [run.ended()]}
             part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections import namedtuple
 from pathlib import Path
 
@@ -185,11 +186,29 @@ def family_of(asked):
     return asked.families[0].checkpoints[0]
 
 
-def test_the_line_before_a_run_counts_what_is_left():
+def test_the_line_before_a_run_counts_what_is_left(monkeypatch):
+    monkeypatch.setattr("scruple.costs.plan.gpus_here", lambda: [80 * 10**9])
     whole = [("pythia", c.name, b.name) for c in study().families[0].checkpoints
              for b in study().benchmarks]  # fmt: skip
     assert "24 response tables are to be made, about 4" in summary(study(), {}, whole)
     assert "1 response tables are to be made, about 2" in summary(study(), {}, whole[:1])
+
+
+def test_without_a_gpu_the_line_before_a_run_warns_with_the_time_on_the_processor(monkeypatch):
+    monkeypatch.setattr("scruple.costs.plan.gpus_here", list)
+    monkeypatch.setattr("scruple.costs.cards.psutil.cpu_count", lambda logical: 2)
+    whole = [("pythia", c.name, b.name) for c in study().families[0].checkpoints
+             for b in study().benchmarks]  # fmt: skip
+    told = summary(study(), {}, whole)
+    assert told.startswith("WARNING: no GPU is seen here. Plan: 24 response tables")
+    days = float(re.search(r"about ([\d.]+) days on this machine's 2 CPU cores", told)[1])
+    # 1.28e18 operations at .4 of .19e12 a second are 195 days, were all of them bound by arithmetic
+    assert 100 < days < 200
+    # on a cluster the submitting machine's processor is of no interest, nor is a GPU's time here
+    assert "on one a100-80 after another" in summary(study(), {}, whole, local=False)
+    chosen = summary(study(compute={"device": "cpu"}), {}, whole)
+    assert "WARNING" not in chosen
+    assert "on this machine's 2 CPU cores" in chosen
 
 
 @pytest.mark.parametrize(
@@ -215,7 +234,7 @@ def test_checkpoints_larger_than_the_memory_are_refused(monkeypatch, gpus, dtype
 
 def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\nprintf '81559\\n81559\\n'\n")
+    driver.write_text("#!/bin/sh\nprintf '0, GPU-a, 81559\\n1, GPU-b, 81559\\n'\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

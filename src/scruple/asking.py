@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scruple.asks import check_asks
+from scruple.asks import check_asks, items_of
 from scruple.benchmarks import benchmark_module
 from scruple.engines import load_engine
 from scruple.engines.loading import check_files
@@ -19,6 +19,7 @@ from scruple.engines.reader import reader_of
 from scruple.engines.stored import StoredEngine
 from scruple.jobs import whole
 from scruple.responses import Bar, respond, schema_of
+from scruple.shards import WHOLE, Shard
 from scruple.store import Store, fingerprint
 from scruple.study import Study
 
@@ -35,6 +36,7 @@ def ask_checkpoint(
     target: Path,
     bar: Bar,
     log: logging.Logger,
+    shard: Shard = WHOLE,
 ) -> dict[str, Any]:
     """Ask a checkpoint all that a study wants to know of one benchmark; write the responses.
 
@@ -50,6 +52,7 @@ def ask_checkpoint(
         target: the response table's file.
         bar: makes progress bars.
         log: told what is loaded and how long it took.
+        shard: which part of the items is asked.
 
     Returns:
         What the provenance should say of it.
@@ -59,6 +62,7 @@ def ask_checkpoint(
     """
     name = manifest["checkpoint"]
     entry, format = study.benchmark(benchmark), study.format(family, name)
+    items = items_of(study, entry, items, shard)
     check_files(manifest)
     check_asks(study, entry, items, reader_of(manifest), format, name)
     loaded = load_engine(manifest, study.compute, threads, gpus)
@@ -67,6 +71,11 @@ def ask_checkpoint(
     engine = StoredEngine(loaded, Store(store / address))
     facts = ", ".join(f"{key} {value}" for key, value in description.items())
     log.info("%s: %s", name, facts)
+    if gpus and description["device"] == "cpu":
+        log.warning(
+            "%s: PyTorch sees no GPU, although this job has %d: it goes on, many times as slowly; "
+            "with `compute.device: cuda` it would not.", name, gpus,
+        )  # fmt: skip
     start = time.monotonic()
     first = benchmark_module(entry.kind).scorings(entry)[0]
     schema = schema_of(entry.kind)

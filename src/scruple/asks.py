@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +24,8 @@ from scruple.prompts import (
     wordings_of,
 )
 from scruple.rendering import Renderer
+from scruple.shards import PIECE, Shard
 from scruple.study import Benchmark, Study
-
-_PIECE = 4096
-"""Asks that are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +128,30 @@ def _asks_of(
 
 def pieces(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[list[Ask]]:
     """Yield everything to ask, as much at a time as is held in memory."""
-    asks = build_asks(study, benchmark, items)
-    while piece := list(itertools.islice(asks, _PIECE)):
-        yield piece
+    for start, stop in _ranges(study, benchmark, items):
+        yield list(build_asks(study, benchmark, items.iloc[start:stop]))
+
+
+def items_of(study: Study, benchmark: Benchmark, items: pd.DataFrame, shard: Shard) -> pd.DataFrame:
+    """Return the items of a shard; there may be none."""
+    mine = shard.part(_ranges(study, benchmark, items))
+    return items.iloc[mine[0][0] : mine[-1][1]] if mine else items.iloc[:0]
+
+
+def _ranges(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[tuple[int, int]]:
+    """Return the first item of each piece, and the one after its last."""
+    prompts = load_prompts(study, benchmark.kind)
+    times = {True: 0, False: 0}  # with reasoning, and without
+    for condition in conditions_of(study, prompts):
+        times[bool(condition.reasoning)] += len(wordings_of(study, condition))
+    each = benchmark.orders * len(benchmark_module(benchmark.kind).scorings(benchmark))
+    found, start, held = [], 0, 0
+    for place, weight in enumerate(items["weight"], start=1):
+        held += each * (times[False] + times[True] * _draws_of(study, weight))
+        if held >= PIECE or place == len(items):
+            found.append((start, place))
+            start, held = place, 0
+    return found
 
 
 def check_asks(

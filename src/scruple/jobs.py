@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,10 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run a script's body: log to the rule's log file and the terminal, end plainly on errors.
 
     A ScrupleError becomes its message and exit status 1; anything else is a fault of the program
-    and keeps its traceback, which goes to the log file too.
+    and keeps its traceback, which goes to the log file too. A SIGTERM, with which a cluster takes a
+    job's place away, ends it in an orderly way: what is finished is written, and nothing is left.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if snakemake.log:
         handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))

@@ -8,17 +8,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.local import state_of
 from scruple.errors import ScrupleError
 from scruple.overlays import check_overlays, shown
+from scruple.placing import Placing
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
+from scruple.shards import Shard
 from scruple.sources import files_of, local_path
 from scruple.study import ROOT, Family, Study, load_study
 from scruple.unfinished import Job, advice, by_checkpoint, has_responses
@@ -52,10 +54,11 @@ class Group:
 
     def paths(self, pattern: str) -> list[str]:
         """Fill a pattern's {family}, {checkpoint} and {benchmark} for each checkpoint."""
-        return [
-            pattern.format(family=self.family, checkpoint=checkpoint, benchmark=self.benchmark)
-            for checkpoint in self.checkpoints
-        ]
+        return [pattern.format(family=f, checkpoint=c, benchmark=b) for f, c, b in self.places()]
+
+    def places(self) -> list[Job]:
+        """Return (family, checkpoint, benchmark) of all that it asks."""
+        return [(self.family, checkpoint, self.benchmark) for checkpoint in self.checkpoints]
 
 
 class Plan:
@@ -66,6 +69,7 @@ class Plan:
         config: Mapping[str, Any],
         overlays: Sequence[Any] = (),
         options: Mapping[str, Any] | None = None,
+        local: Callable[[], bool] = lambda: True,
     ) -> None:
         """Validate a config.
 
@@ -73,6 +77,7 @@ class Plan:
             config: the merged config.
             overlays: files that were given with --configfile.
             options: what was given with --config.
+            local: tells whether jobs run on this machine; known once snakemake has begun.
 
         Raises:
             ScrupleError: naming what is wrong and the remedy.
@@ -83,6 +88,7 @@ class Plan:
         check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
         self.study: Study = load_study(config, origin)
         check_study(self.study)
+        self.placing = Placing(self.study, local)
         self._unfinished = self._missing() if self.study.only_finished else []
         if self.study.only_finished and not self.jobs():
             raise ScrupleError(
@@ -142,7 +148,7 @@ class Plan:
         """Return the jobs without responses; those that share a process finish together."""
         missing = {job for job in self._every_job() if not has_responses(self.study.study, job)}
         for group in self.groups():
-            shared = {(group.family, name, group.benchmark) for name in group.checkpoints}
+            shared = set(group.places())
             if missing & shared:
                 missing |= shared
         return [job for job in self._every_job() if job in missing]
@@ -189,11 +195,10 @@ class Plan:
         groups = {f"respond_{group.name}": group for group in self.groups()}
         found: list[Job] = []
         for rule, wildcards, _ in jobs:
-            if rule == "respond":
+            if rule in ("respond", "respond_shard"):
                 found.append((wildcards["family"], wildcards["checkpoint"], wildcards["benchmark"]))
             elif rule in groups:
-                group = groups[rule]
-                found += [(group.family, name, group.benchmark) for name in group.checkpoints]
+                found += groups[rule].places()
         return found
 
     def alone(self) -> str:
@@ -203,11 +208,37 @@ class Plan:
         """
         choices = []
         for family in self.study.families:
-            sharing = self._sharing(family)
-            names = [c.name for c in family.checkpoints if c.name not in sharing]
+            names = self._apart(family)
             if names:
                 choices.append(f"{re.escape(family.name)}(?=/(?:{self.one_of(names)})/)")
         return "|".join(choices) or "(?!)"
+
+    def at_once(self) -> str:
+        """Return such an expression for tables of responses that one job makes, without shards."""
+        return f"(?!{self.in_shards()})(?:{self.alone()})"
+
+    def in_shards(self) -> str:
+        """Return such an expression for tables that are gathered from shards."""
+        choices = [
+            f"{re.escape(family)}(?=/{re.escape(checkpoint)}/{re.escape(benchmark)}[./])"
+            for family, checkpoint, benchmark in self._sharded
+        ]
+        return "|".join(choices) or "(?!)"
+
+    def shards(self, pattern: str, wildcards: Any) -> list[str]:
+        """Fill a pattern's {shard} for each shard of a table."""
+        place = (wildcards.family, wildcards.checkpoint, wildcards.benchmark)
+        return [pattern.format(**wildcards, shard=shard) for shard in self._sharded.get(place, [])]
+
+    @cached_property
+    def _sharded(self) -> dict[Job, list[Shard]]:
+        apart = {(f.name, name) for f in self.study.families for name in self._apart(f)}
+        return self.placing.sharded(job for job in self._every_job() if job[:2] in apart)
+
+    def _apart(self, family: Family) -> list[str]:
+        """Return a family's checkpoints that have jobs of their own."""
+        sharing = self._sharing(family)
+        return [c.name for c in family.checkpoints if c.name not in sharing]
 
     def _sharing(self, family: Family) -> tuple[str, ...]:
         """Return a family's tiny checkpoints, if there are several to share a process."""
@@ -261,11 +292,6 @@ class Plan:
             "hub": self.study.hub.model_dump() if entry.hub else None,
             "files": state_of(entry, self.study.hub),
         }
-
-    def gpus(self) -> int:
-        """Return how many GPUs a job of responses asks for: one, or none where none is seen."""
-        device = self.study.compute.device
-        return int(device == "cuda" or (device == "auto" and bool(shutil.which("nvidia-smi"))))
 
     def environment(self) -> str:
         """Return the name of the environment in which responses are computed."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from scruple.gpus import Gpu
 from scruple.study import ROOT
 from scruple.unfinished import Unfinished
 
@@ -21,6 +23,24 @@ _PACKAGES = (
     "scruple", "snakemake", "torch", "transformers", "accelerate", "tokenizers", "numpy",
     "pandas", "scipy", "matplotlib", "seaborn",
 )  # fmt: skip
+
+
+class Run:
+    """Where and when a job asked a checkpoint."""
+
+    def __init__(self, gpus: Sequence[Gpu]) -> None:
+        """Begin now, on these GPUs."""
+        self._gpus = [gpu.name for gpu in gpus]
+        self._started = datetime.now(UTC)
+
+    def ended(self) -> dict[str, Any]:
+        """Return where it was and from when until now, as plain data."""
+        return {
+            "node": os.environ.get("SLURMD_NODENAME", platform.node()),
+            "gpus": self._gpus,
+            "started": self._started.isoformat(),
+            "ended": datetime.now(UTC).isoformat(),
+        }
 
 
 def provenance(

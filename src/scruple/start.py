@@ -17,6 +17,7 @@ def start(
     plan: Plan,
     jobs: Sequence[tuple[str, Mapping[str, str], Sequence[Any]]],
     deployed: Collection[Any],
+    gpu_limit: int | None,
     local: bool,
 ) -> None:
     """Refuse what cannot end well, say what is to come, and write down what was decided.
@@ -25,6 +26,7 @@ def start(
         plan: the study.
         jobs: rule, wildcards and output of all that is to be done.
         deployed: the ways in which snakemake makes environments of its own, if any.
+        gpu_limit: GPUs that all jobs may use at once, if there is a limit.
         local: whether the jobs run on this machine.
 
     Raises:
@@ -33,11 +35,13 @@ def start(
     if plan.study.only_finished:
         refuse_asking(jobs)
     asked = plan.asked(jobs)
+    if local:  # elsewhere it is a limit for each group of jobs
+        plan.placing.refuse_beyond(gpu_limit, asked)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
         from scruple.costs.plan import summary  # pandas: not for every start
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}
-        print(summary(plan.study, tables, asked), file=sys.stderr)
+        print(summary(plan.study, tables, asked, local), file=sys.stderr)
     if {rule for rule, *_ in jobs} != {"plan"}:  # which only prints
         declare(plan.study, Path("results") / plan.study.study)

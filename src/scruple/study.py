@@ -95,6 +95,8 @@ class Compute(Strict):
     threads: Annotated[int, Field(gt=0)] = 4
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
     card: Name = "a100-80"
+    gpu_memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    shard_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
 
 
 class Study(Strict):

@@ -68,6 +68,7 @@ for group in plan.groups():
             ),
         log:
             f"results/{study.study}/logs/measure/{group.family}/{group.benchmark}.log",
+        localrule: True
         conda:
             "../../envs/scruple.yaml"
         params:

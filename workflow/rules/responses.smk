@@ -1,5 +1,12 @@
-# Items × checkpoint → responses: one job asks one checkpoint everything about one benchmark. The
-# tiny checkpoints of a family share a process, since starting one costs more than they do.
+# Items × checkpoint → responses: one job asks one checkpoint everything about one benchmark. What
+# would take long is asked in shards, by items, and gathered. The tiny checkpoints of a family share a
+# process, since starting one costs more than they do.
+
+alone = plan.placing.rule()
+
+
+localrules:
+    gather_shards,
 
 
 rule respond:
@@ -14,12 +21,18 @@ rule respond:
     benchmark:
         "results/{study}/logs/respond/{family}/{checkpoint}/{benchmark}.tsv"
     wildcard_constraints:
-        family=plan.alone(),
+        family=plan.at_once(),
+    priority: alone.priority
+    group:
+        alone.group
     conda:
         f"../../envs/{plan.environment()}.yaml"
     threads: study.compute.threads
     resources:
-        gpu=plan.gpus(),
+        gpu=alone.gpus,
+        mem_mb=alone.memory,
+        runtime=alone.minutes,
+        nodes=1,
     params:
         version=1,
         benchmark="{benchmark}",
@@ -33,7 +46,80 @@ rule respond:
         "../../scripts/respond.py"
 
 
+rule respond_shard:
+    input:
+        table="results/{study}/items/{benchmark}.parquet",
+        checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
+    output:
+        responses=temp(
+            "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.parquet"
+        ),
+        records=temp(
+            "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.json"
+        ),
+    log:
+        "results/{study}/logs/respond/{family}/{checkpoint}/{benchmark}/{shard}.log",
+    benchmark:
+        "results/{study}/logs/respond/{family}/{checkpoint}/{benchmark}/{shard}.tsv"
+    wildcard_constraints:
+        shard=PATTERN,
+    priority: alone.priority
+    conda:
+        f"../../envs/{plan.environment()}.yaml"
+    threads: study.compute.threads
+    resources:
+        gpu=alone.gpus,
+        mem_mb=alone.memory,
+        runtime=alone.minutes,
+        nodes=1,
+    params:
+        version=1,
+        benchmark="{benchmark}",
+        family="{family}",
+        settings=lambda wildcards: plan.response_settings(
+            wildcards.family, [wildcards.checkpoint], wildcards.benchmark
+        ),
+    message:
+        "Asking {wildcards.checkpoint} about {wildcards.benchmark}, {wildcards.shard}"
+    script:
+        "../../scripts/respond.py"
+
+
+rule gather_shards:
+    input:
+        # these two are no shards: that they are new is a reason to ask again
+        table="results/{study}/items/{benchmark}.parquet",
+        checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
+        responses=lambda wildcards: plan.shards(
+            "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.parquet",
+            wildcards,
+        ),
+        records=lambda wildcards: plan.shards(
+            "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.json",
+            wildcards,
+        ),
+    output:
+        responses="results/{study}/responses/{family}/{checkpoint}/{benchmark}.parquet",
+        records="results/{study}/responses/{family}/{checkpoint}/{benchmark}.json",
+    log:
+        "results/{study}/logs/gather_shards/{family}/{checkpoint}/{benchmark}.log",
+    wildcard_constraints:
+        family=plan.in_shards(),
+    conda:
+        "../../envs/scruple.yaml"
+    params:
+        version=1,
+        settings=lambda wildcards: plan.response_settings(
+            wildcards.family, [wildcards.checkpoint], wildcards.benchmark
+        ),
+    message:
+        "Gathering the shards of {wildcards.checkpoint} about {wildcards.benchmark}"
+    script:
+        "../../scripts/gather_shards.py"
+
+
 for group in plan.groups():
+    shared = plan.placing.rule(group.places())
 
     rule:
         name:
@@ -54,11 +140,15 @@ for group in plan.groups():
             f"results/{study.study}/logs/respond/{group.family}/{group.benchmark}.log",
         benchmark:
             f"results/{study.study}/logs/respond/{group.family}/{group.benchmark}.tsv"
+        priority: shared.priority
         conda:
             f"../../envs/{plan.environment()}.yaml"
         threads: study.compute.threads
         resources:
-            gpu=plan.gpus(),
+            gpu=shared.gpus,
+            mem_mb=shared.memory,
+            runtime=shared.minutes,
+            nodes=1,
         params:
             version=1,
             benchmark=group.benchmark,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import psutil
+
 from scruple.costs.need import Card
 from scruple.errors import ScrupleError
 from scruple.study import ROOT, Study, read_yaml
@@ -14,11 +18,29 @@ def cards() -> dict[str, Card]:
 
 
 def card_of(study: Study) -> Card:
-    """Return the card that the study plans for (ScrupleError if it is not known)."""
+    """Return the card that the study plans for, with the memory that the config may give it.
+
+    Raises:
+        ScrupleError: if the card is not known.
+    """
     known = cards()
     if study.compute.card not in known:
         raise ScrupleError(
             f"config: `compute.card` is {study.compute.card!r}; known are {', '.join(known)}. Name "
             "one of them, or add yours to data/cards.yaml."
         )
-    return known[study.compute.card]
+    card = known[study.compute.card]
+    memory = study.compute.gpu_memory
+    return card if memory is None else replace(card, memory_gb=memory)
+
+
+def processor() -> Card:
+    """Return this machine's processor as if it were a card, by what one core reaches."""
+    each = read_yaml(ROOT / "data" / "cards.yaml")["processor"]
+    cores = psutil.cpu_count(logical=False) or 1
+    return Card(
+        name=f"this machine's {cores} CPU cores",
+        memory_gb=psutil.virtual_memory().total / 1e9,
+        tflops=each["tflops_per_core"] * cores,
+        bandwidth_gbs=each["bandwidth_gbs"],
+    )

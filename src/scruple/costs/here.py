@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterable
 
 import psutil
 
 from scruple.costs.need import BYTES, OVERHEAD
 from scruple.errors import ScrupleError
+from scruple.gpus import visible_gpus
 from scruple.study import Study
-
-_MIB = 1024 * 1024
 
 
 def gpus_here() -> list[int]:
-    """Return the memory of each GPU that jobs may use, in bytes; none where there is no driver."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        found = [int(line) * _MIB for line in done.stdout.split()]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else found[: len([part for part in visible.split(",") if part])]
+    """Return the memory of each GPU that jobs may use, in bytes; 0 where no driver tells."""
+    return [gpu.memory for gpu in visible_gpus()]
 
 
 def memory_here(device: str) -> tuple[int, str]:
@@ -37,7 +24,7 @@ def memory_here(device: str) -> tuple[int, str]:
         device: as the config says: `auto`, `cpu` or `cuda`.
     """
     gpus = gpus_here() if device != "cpu" else []
-    if gpus:
+    if gpus and all(gpus):
         whose = "the GPU here has" if len(gpus) == 1 else f"the {len(gpus)} GPUs here have"
         return sum(gpus), whose
     whose = "this machine has" if device == "cpu" else "this machine has no GPU and"

@@ -7,28 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from scruple.checkpoints.cache import cached_snapshot
-from scruple.costs.cards import card_of
+from scruple.costs.cards import card_of, processor
+from scruple.costs.demand import Place, shape_of
 from scruple.costs.here import gpus_here
 from scruple.costs.need import BYTES, Card, gpus_needed, need
 from scruple.costs.workload import Workload, estimate
 from scruple.engines import Bar
-from scruple.families import Hub
-from scruple.shapes import Shape, read_shape
-from scruple.study import Checkpoint, Study, resolve
+from scruple.study import Study
 
-Place = tuple[str, str, str]
-"""Family, checkpoint and benchmark."""
-
-
-def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
-    """Return a checkpoint's shape: the family file's, or that of a config.json here; else None."""
-    folder = resolve(checkpoint.path) if checkpoint.path else None
-    if checkpoint.shape is None and checkpoint.hub:
-        folder = cached_snapshot(checkpoint, hub)
-    if checkpoint.shape is not None or folder is None:
-        return checkpoint.shape
-    return read_shape(folder / "config.json")
+_PLACE = ["family", "checkpoint", "benchmark"]
 
 
 def workloads(
@@ -64,10 +51,19 @@ def workloads(
     return found
 
 
-def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFrame:
-    """Return one row per checkpoint and benchmark; time and the like are empty without a shape."""
+def needs(
+    study: Study, work: Mapping[Place, Workload], card: Card, usual: str | None = None
+) -> pd.DataFrame:
+    """Return one row per checkpoint and benchmark; time and the like are empty without a shape.
+
+    Args:
+        study: the study.
+        work: what is asked.
+        card: on what.
+        usual: number format where the config names none; by default that of GPUs.
+    """
     rows = []
-    dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
+    dtype = (usual or "bfloat16") if study.compute.dtype == "auto" else study.compute.dtype
     for (family, name, benchmark), load in work.items():
         checkpoint = study.checkpoint(family, name)
         shape = shape_of(checkpoint, study.hub)
@@ -83,22 +79,32 @@ def needs(study: Study, work: Mapping[Place, Workload], card: Card) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def summary(study: Study, items: Mapping[str, Path], asked: Collection[Place]) -> str:
-    """Return one line: what is still to be asked, and how long that may take."""
-    card = card_of(study)
-    table = needs(study, workloads(study, items), card)
-    mine = [key in asked for key in zip(table["family"], table["checkpoint"], table["benchmark"],
-                                        strict=True)]  # fmt: skip
-    left = table[mine]
+def summary(
+    study: Study, items: Mapping[str, Path], asked: Collection[Place], local: bool = True
+) -> str:
+    """Return one line: what is still to be asked, and how long that may take.
+
+    Args:
+        study: the study.
+        items: benchmark → file of its items, where there is one.
+        asked: what is to be asked.
+        local: whether that is on this machine.
+    """
+    wanted = study.compute.device != "cpu"
+    on_cpu = not wanted or (local and not gpus_here())
+    card = processor() if on_cpu else card_of(study)
+    table = needs(study, workloads(study, items), card, "float32" if on_cpu else None)
+    left = table[[tuple(key) in asked for key in table[_PLACE].to_numpy()]]
     hours = left["hours"]
     time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"
     unknown = (
         f" (without {hours.isna().sum()} whose shape is unknown)" if hours.isna().any() else ""
     )
-    here = "" if gpus_here() else " (no GPU is seen here: a CPU takes far longer)"
+    where = f"on {card.name}" if on_cpu else f"on one {card.name} after another"
+    warned = "WARNING: no GPU is seen here. " if on_cpu and wanted else ""
     return (
-        f"Plan: {len(left)} response tables are to be made, {time} on one {card.name} after another"
-        f"{unknown}{here}; the target `plan` tells how that is worked out."
+        f"{warned}Plan: {len(left)} response tables are to be made, {time} {where}{unknown}; the "
+        "target `plan` tells how that is worked out."
     )
 
 

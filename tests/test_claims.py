@@ -1,0 +1,92 @@
+"""A job ends by itself once nobody waits for it: another has begun the same, or its run is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+JOB = """
+import logging, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from scruple.claims import sole
+from scruple.jobs import job, whole
+claim, output, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+with job(SimpleNamespace(log=[], rule="respond")) as log, sole(claim, log):
+    with whole(output) as part:
+        part.write_text("half")
+        print("begun", flush=True)
+        time.sleep(seconds)
+        part.write_text("all")
+"""
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Return a function that starts a job on the same outputs, and waits until it is at work."""
+    processes = []
+
+    def start(seconds=60.0, prefix=()):
+        names = [str(tmp_path / name) for name in ("claim", "output")]
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", JOB, *names, str(seconds)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        processes.append(process)
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def half_written(folder):
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_of_two_jobs_on_the_same_outputs_the_newer_one_stays(begin, tmp_path):
+    older = begin()
+    newer = begin(3)
+    assert older.wait(timeout=10) == 128 + signal.SIGTERM
+    assert "another job has begun the same outputs; this one ends" in older.stderr.read()
+    assert newer.wait(timeout=10) == 0
+    assert (tmp_path / "output").read_text() == "all"
+    assert not half_written(tmp_path)
+
+
+def test_a_job_whose_snakemake_is_killed_ends(begin, tmp_path):
+    program = tmp_path / "snakemake"  # what counts is the name of the program
+    program.write_text(
+        f"#!{sys.executable}\nimport subprocess, sys\nsubprocess.run(sys.argv[1:])\n"
+    )
+    program.chmod(0o755)
+    run = begin(prefix=[str(program)])
+    begun = time.monotonic()
+    run.kill()
+    message = run.stderr.read()  # ends when the orphan does, which shares it
+    assert time.monotonic() - begun < 10
+    assert "the snakemake that started this job is gone; this one ends" in message
+    assert not (tmp_path / "output").exists()
+    assert not half_written(tmp_path)
+
+
+def test_a_job_that_is_told_to_end_leaves_nothing_half_written(begin, tmp_path):
+    job = begin()
+    job.terminate()
+    assert job.wait(timeout=10) == 128 + signal.SIGTERM
+    assert "Traceback" not in job.stderr.read()
+    assert not (tmp_path / "output").exists()
+    assert not half_written(tmp_path)
+
+
+def test_a_claim_that_is_lost_stops_nobody(begin, tmp_path):
+    job = begin(3)
+    (tmp_path / "claim").unlink()
+    assert job.wait(timeout=10) == 0
+    assert (tmp_path / "output").read_text() == "all"
