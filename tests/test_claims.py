@@ -46,6 +46,18 @@ def begin(tmp_path):
         process.kill()
 
 
+def test_a_job_of_an_older_run_that_comes_late_does_not_begin(begin, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCRUPLE_RUN", "2000.5")
+    wanted = begin(4)
+    monkeypatch.setenv("SCRUPLE_RUN", "1000.0")
+    with pytest.raises(AssertionError):  # it says nothing of having begun
+        begin()
+    monkeypatch.setenv("SCRUPLE_RUN", "2000.5")
+    again = begin(1)  # a further attempt of the same run
+    assert again.wait(timeout=10) == 0
+    assert wanted.wait(timeout=10) == 128 + signal.SIGTERM
+
+
 def half_written(folder):
     return [path for path in folder.iterdir() if path.name.startswith(".")]
 

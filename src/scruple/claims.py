@@ -13,14 +13,18 @@ import os
 import platform
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from scruple.errors import ScrupleError
 from scruple.jobs import whole
 
+RUN = "SCRUPLE_RUN"
+"""Variable in which jobs are told when their run began."""
 _LOOK_EVERY = 1.0
 """Seconds between two looks."""
 _PATIENCE = 60.0
@@ -31,17 +35,22 @@ _PATIENCE = 60.0
 def sole(claim: Path, log: logging.Logger) -> Iterator[None]:
     """Claim outputs for this job while the body runs; end the process if it is not wanted any more.
 
-    The newest claim counts. Nothing is locked: it works on any shared file system, and a job that
-    died has nothing to give back.
+    The newest claim counts, unless it is a job of an older run that comes late (Slurm may start it
+    long after its snakemake was killed). Nothing is locked: it works on any shared file system, and
+    a job that died has nothing to give back.
 
     Args:
         claim: a file for the claim, of these outputs alone.
         log: told why the process ends.
 
     Raises:
-        ScrupleError: if the claim cannot be written.
+        ScrupleError: if a newer run has claimed them, or the claim cannot be written.
     """
-    mine = f"{platform.node()} {os.getpid()} {uuid.uuid4().hex}\n"
+    begun = float(os.environ.get(RUN, time.time()))
+    # one from the future, by a clock that was wrong, must not stop all that follow
+    if begun < _run_of(claim) <= time.time():
+        raise ScrupleError("a newer run has begun the same outputs: this job is not wanted.")
+    mine = f"{begun} {platform.node()} {os.getpid()} {uuid.uuid4().hex}\n"
     with whole(claim) as part:
         part.write_text(mine, encoding="utf-8")
     starters, over = _starters(), threading.Event()
@@ -63,6 +72,14 @@ def sole(claim: Path, log: logging.Logger) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+
+
+def _run_of(claim: Path) -> float:
+    """Return when the run began that claimed last; 0 if none did."""
+    try:
+        return float(claim.read_text(encoding="utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _starters() -> list[psutil.Process]:

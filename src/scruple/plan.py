@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.local import state_of
+from scruple.claims import RUN
 from scruple.errors import ScrupleError
 from scruple.overlays import check_overlays, shown
 from scruple.placing import Placing
@@ -27,12 +29,13 @@ from scruple.unfinished import Job, advice, by_checkpoint, has_responses
 
 
 def prepare_jobs() -> None:
-    """Set the environment of jobs: where this library is, and how their threads wait.
+    """Set the environment of jobs: where this library is, when the run began, how threads wait.
 
     OpenMP threads that wait actively take the cores from each other's processes: two busy jobs
     then take several times as long as one after the other.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault(RUN, str(time.time()))  # those of jobs, which look here too, know it
     earlier = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
 

@@ -96,7 +96,7 @@ class Compute(Strict):
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
     card: Name = "a100-80"
     gpu_memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    shard_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
+    shard_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
 
 class Study(Strict):

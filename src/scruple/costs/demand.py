@@ -24,7 +24,7 @@ START_MINUTES = 15
 """Time that a job takes beside its work: to start, to load weights from a slow disk."""
 UNKNOWN_MINUTES = 24 * 60
 """Time that is asked for where there is no shape to work it out from, or no GPU."""
-SHORT_MINUTES = 10
+SHORT_MINUTES = 5
 """Work, by the plan, of jobs that are worth sharing one place in a queue."""
 HOST_MB = {"cuda": 8_000, "cpu": 4_000}
 """Memory beside the weights: PyTorch with its GPU libraries, items, responses not yet written."""
