@@ -45,6 +45,8 @@ bench: .venv/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
 	$(BIN)/python -u bench/analysis.py
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/plan.py
+	$(BIN)/python -u bench/schedule.py
+	$(BIN)/python -u bench/graph.py
 	$(BIN)/python -u bench/coverage.py --data $(DATA)
 	$(BIN)/python -u bench/report.py --data $(DATA)
 	$(BIN)/python -u bench/memory.py --data $(DATA)

@@ -10,6 +10,7 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
+from scruple.claims import refuse_outdated, targets_of
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
 from scruple.declaration import declared
 from scruple.errors import ScrupleError
@@ -37,6 +38,7 @@ try:
         workflow.config_settings.config,
         lambda: workflow.is_main_process and workflow.local_exec,
     )
+    refuse_outdated(plan.division.claims(targets_of(sys.argv)))
 except ScrupleError as error:
     raise WorkflowError(str(error)) from None
 

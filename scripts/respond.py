@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from scruple.asking import ask_checkpoint
-from scruple.claims import sole
+from scruple.claims import claim_of, sole
 from scruple.gpus import lease
-from scruple.jobs import bar, job, whole
+from scruple.jobs import bar, job, sweep, whole
 from scruple.provenance import Run
 from scruple.shards import WHOLE, Shard
 from scruple.study import load_study
 
-claim = Path(snakemake.log[0]).with_suffix(".claim")
+study = load_study(snakemake.config)
+claim = claim_of(study.study, snakemake.rule, snakemake.wildcards)
 with job(snakemake) as log, sole(claim, log), lease(snakemake.resources.gpu, log) as gpus:
-    study = load_study(snakemake.config)
     wanted, output = snakemake.params, snakemake.output
     named = snakemake.wildcards.get("shard")
     shard = Shard.named(named) if named else WHOLE
@@ -23,6 +23,7 @@ with job(snakemake) as log, sole(claim, log), lease(snakemake.resources.gpu, log
     files = (snakemake.input.checkpoints, output.responses, output.records)
     listed = [[paths] if isinstance(paths, str) else paths for paths in files]
     for manifest, responses, record in zip(*listed, strict=True):
+        sweep(responses)
         run = Run(gpus)
         description = json.loads(Path(manifest).read_text(encoding="utf-8"))
         facts = ask_checkpoint(

@@ -20,7 +20,10 @@ ITEMS = ROOT / "data" / "items" / "en"
 
 CONTROL = ("test_control_study", "test_report")
 """Files whose tests look at one long run."""
-LONGEST = ("control", "test_unfinished", "test_workflow", "test_hub", "test_resume", "test_config")
+LONGEST = (
+    "control", "test_unfinished", "test_workflow", "test_hub", "test_shards", "test_resume",
+    "test_config",
+)  # fmt: skip
 """Groups of tests that take minutes: they start first, or one process waits for the other."""
 
 

@@ -9,6 +9,9 @@ import time
 import pytest
 from conftest import ROOT
 
+from scruple.claims import claim_of, refuse_outdated, take_over, targets_of
+from scruple.errors import ScrupleError
+
 JOB = """
 import logging, sys, time
 from pathlib import Path
@@ -53,9 +56,17 @@ def test_a_job_of_an_older_run_that_comes_late_does_not_begin(begin, tmp_path, m
     with pytest.raises(AssertionError):  # it says nothing of having begun
         begin()
     monkeypatch.setenv("SCRUPLE_RUN", "2000.5")
-    again = begin(1)  # a further attempt of the same run
-    assert again.wait(timeout=10) == 0
+    again = begin()  # a further attempt of the same run
+    refuse_outdated([tmp_path / "claim"])
+    monkeypatch.setenv("SCRUPLE_RUN", "3000.0")
+    take_over([tmp_path / "claim"])  # with which a newer run begins
+    assert again.wait(timeout=10) == 128 + signal.SIGTERM
     assert wanted.wait(timeout=10) == 128 + signal.SIGTERM
+    monkeypatch.setenv("SCRUPLE_RUN", "2000.5")
+    with pytest.raises(ScrupleError, match="a newer run has begun the same outputs"):
+        refuse_outdated([tmp_path / "claim"])
+    (tmp_path / "claim").write_text(f"{time.time() + 9999} by a clock that was wrong")
+    refuse_outdated([tmp_path / "claim", tmp_path / "none"])
 
 
 def half_written(folder):
@@ -66,7 +77,7 @@ def test_of_two_jobs_on_the_same_outputs_the_newer_one_stays(begin, tmp_path):
     older = begin()
     newer = begin(3)
     assert older.wait(timeout=10) == 128 + signal.SIGTERM
-    assert "another job has begun the same outputs; this one ends" in older.stderr.read()
+    assert "or a newer run, has begun the same outputs; this one ends" in older.stderr.read()
     assert newer.wait(timeout=10) == 0
     assert (tmp_path / "output").read_text() == "all"
     assert not half_written(tmp_path)
@@ -102,3 +113,26 @@ def test_a_claim_that_is_lost_stops_nobody(begin, tmp_path):
     (tmp_path / "claim").unlink()
     assert job.wait(timeout=10) == 0
     assert (tmp_path / "output").read_text() == "all"
+
+
+def test_outputs_have_a_claim_each():
+    place = {"family": "f", "checkpoint": "c", "benchmark": "bbq"}
+    claims = [
+        claim_of("s", "respond", place),
+        claim_of("s", "respond_shard", {**place, "shard": "1-of-2"}),
+        claim_of("s", "respond_shard", {**place, "shard": "2-of-2"}),
+        claim_of("s", "respond_f_bbq_0_0", {}),
+        claim_of("s", "respond_f_bbq_0_1", {}),
+    ]
+    assert len(set(claims)) == 5
+    assert claim_of("s", "measure", place) is None
+
+
+def test_what_a_snakemake_exists_for_stands_in_its_command():
+    command = (
+        "snakemake --target-jobs respond:study=s,family=f,checkpoint=c,benchmark=bbq respond_f_0_0: "
+        "--allowed-rules respond --mode remote"
+    )
+    place = {"study": "s", "family": "f", "checkpoint": "c", "benchmark": "bbq"}
+    assert targets_of(command.split()) == [("respond", place), ("respond_f_0_0", {})]
+    assert targets_of(["snakemake", "--cores", "2"]) == []

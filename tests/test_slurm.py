@@ -155,7 +155,7 @@ def test_the_control_study_outlives_faults(tmp_path, cluster, control_project):
     found = runs(project, "control")
     assert len({gpu for gpu, *_ in found}) > 2
     assert_no_gpu_is_shared(found)
-    assert not list(project.glob("results/**/.*.parquet"))
+    assert not list(project.glob("results/control/responses/**/.*"))
 
 
 def test_a_job_that_is_preempted_goes_on_from_its_parts(tmp_path, cluster, config, whole):  # noqa: F811

@@ -99,3 +99,10 @@ def whole(path: str | Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise ScrupleError(f"{path}: cannot be written ({error.strerror or error}).") from None
+
+
+def sweep(path: str | Path) -> None:
+    """Remove what jobs that had no time to end left half-written of a file that is now ours."""
+    path = Path(path)
+    for left in path.parent.glob(f".*.{path.name}"):
+        left.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from scruple.costs.cards import card_of
 from scruple.costs.demand import START_MINUTES, Demand, Place, demand
+from scruple.costs.need import Card
 from scruple.costs.workload import Workload, estimate
 from scruple.errors import ScrupleError
 from scruple.gpus import visible_gpus
@@ -77,16 +78,19 @@ class Placing:
         return estimate(self._study, self._study.benchmark(benchmark))
 
     def _shards(self, place: Place) -> list[Shard]:
-        work, card = self._work(place[2]), card_of(self._study)
-        return shards_of(count_shards(self._study, place, work, card))
+        return shards_of(count_shards(self._study, place, self._work(place[2]), self._card))
 
     def _demand(self, place: Place) -> Demand:
-        card, here = card_of(self._study), self._here if self.local() else None
+        card, here = self._card, self._here if self.local() else None
         if here and self._study.compute.gpu_memory is None and all(here):
             card = replace(card, memory_gb=min(here) / 1e9)
         found = demand(self._study, place, self._work(place[2]), card, len(self.shards(place)))
         # what is here and too small for the weights is refused before the first job
         return found if here is None else replace(found, gpus=min(found.gpus, len(here)))
+
+    @cached_property
+    def _card(self) -> Card:
+        return card_of(self._study)
 
     @cached_property
     def _here(self) -> list[int]:

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.local import state_of
-from scruple.claims import RUN
+from scruple.claims import begin_run
+from scruple.division import Division, one_of
 from scruple.errors import ScrupleError
 from scruple.overlays import check_overlays, shown
 from scruple.placing import Placing
 from scruple.preflight import check_study
 from scruple.prompts import prompt_path
-from scruple.shards import Shard
 from scruple.sources import files_of, local_path
-from scruple.study import ROOT, Family, Study, load_study
+from scruple.study import ROOT, Study, load_study
 from scruple.unfinished import Job, advice, by_checkpoint, has_responses
 
 
@@ -35,33 +31,12 @@ def prepare_jobs() -> None:
     then take several times as long as one after the other.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault(RUN, str(time.time()))  # those of jobs, which look here too, know it
+    begin_run()
     earlier = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
 
 
 _PLACE = {"params", "stage", "step"}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Checkpoints of one family that are so small that they share a process.
-
-    `name` is for rules: no two groups of a study have the same.
-    """
-
-    name: str
-    family: str
-    checkpoints: tuple[str, ...]
-    benchmark: str
-
-    def paths(self, pattern: str) -> list[str]:
-        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each checkpoint."""
-        return [pattern.format(family=f, checkpoint=c, benchmark=b) for f, c, b in self.places()]
-
-    def places(self) -> list[Job]:
-        """Return (family, checkpoint, benchmark) of all that it asks."""
-        return [(self.family, checkpoint, self.benchmark) for checkpoint in self.checkpoints]
 
 
 class Plan:
@@ -92,6 +67,7 @@ class Plan:
         self.study: Study = load_study(config, origin)
         check_study(self.study)
         self.placing = Placing(self.study, local)
+        self.division = Division(self.study, self.placing)
         self._unfinished = self._missing() if self.study.only_finished else []
         if self.study.only_finished and not self.jobs():
             raise ScrupleError(
@@ -99,10 +75,7 @@ class Plan:
                 f"results/{self.study.study}/responses has none of this study; run without it."
             )
 
-    @staticmethod
-    def one_of(names: Iterable[str]) -> str:
-        """Return a regular expression that matches just these names."""
-        return "|".join(re.escape(name) for name in dict.fromkeys(names))
+    one_of = staticmethod(one_of)
 
     def figure(self, name: str) -> list[str]:
         """Return the files of one figure."""
@@ -124,7 +97,8 @@ class Plan:
 
         Those are all of the study; with `only_finished` those that have responses.
         """
-        return [job for job in self._every_job() if job not in self._unfinished]
+        unfinished = set(self._unfinished)
+        return [job for job in self.division.jobs() if job not in unfinished]
 
     def unfinished(self) -> dict[str, list[str]]:
         """Return `<family>/<checkpoint>` → benchmarks that are left out for want of responses."""
@@ -136,25 +110,18 @@ class Plan:
         Nothing, if that is nothing or everything, or was asked for already.
         """
         missing = self._missing()
-        if self.study.only_finished or len(missing) in (0, len(self._every_job())):
+        if self.study.only_finished or len(missing) in (0, len(self.division.jobs())):
             return ""
         return advice(missing, snakefile, *self._given)
 
-    def _every_job(self) -> list[Job]:
-        return [
-            (family, checkpoint, benchmark.name)
-            for family, checkpoint in self.study.members()
-            for benchmark in self.study.benchmarks
-        ]
-
     def _missing(self) -> list[Job]:
         """Return the jobs without responses; those that share a process finish together."""
-        missing = {job for job in self._every_job() if not has_responses(self.study.study, job)}
-        for group in self.groups():
+        missing = {job for job in self.division.jobs() if not has_responses(self.study.study, job)}
+        for group in self.division.groups():
             shared = set(group.places())
             if missing & shared:
                 missing |= shared
-        return [job for job in self._every_job() if job in missing]
+        return [job for job in self.division.jobs() if job in missing]
 
     def per_job(self, pattern: str) -> list[str]:
         """Fill a pattern's {family}, {checkpoint} and {benchmark} for each of `jobs`."""
@@ -174,80 +141,6 @@ class Plan:
         asked = {benchmark for _, _, benchmark in self.jobs()}
         names = (benchmark.name for benchmark in self.study.benchmarks)
         return [pattern.format(benchmark=name) for name in names if name in asked]
-
-    def groups(self) -> list[Group]:
-        """Return the jobs that several checkpoints share: a family's tiny ones, per benchmark."""
-        return [
-            Group(
-                re.sub(r"\W", "_", f"{family.name}_{benchmark.name}_{place}_{number}"),
-                family.name,
-                checkpoints,
-                benchmark.name,
-            )
-            for place, family in enumerate(self.study.families)
-            if (checkpoints := self._sharing(family))
-            for number, benchmark in enumerate(self.study.benchmarks)
-        ]
-
-    def asked(self, jobs: Iterable[tuple[str, Mapping[str, str], Any]]) -> list[Job]:
-        """Return what jobs of snakemake ask.
-
-        Args:
-            jobs: rule, wildcards and output of each.
-        """
-        groups = {f"respond_{group.name}": group for group in self.groups()}
-        found: list[Job] = []
-        for rule, wildcards, _ in jobs:
-            if rule in ("respond", "respond_shard"):
-                found.append((wildcards["family"], wildcards["checkpoint"], wildcards["benchmark"]))
-            elif rule in groups:
-                found += groups[rule].places()
-        return found
-
-    def alone(self) -> str:
-        """Return a regular expression for the families in paths of checkpoints with own jobs.
-
-        It looks ahead to the checkpoint, which follows the family in every path.
-        """
-        choices = []
-        for family in self.study.families:
-            names = self._apart(family)
-            if names:
-                choices.append(f"{re.escape(family.name)}(?=/(?:{self.one_of(names)})/)")
-        return "|".join(choices) or "(?!)"
-
-    def at_once(self) -> str:
-        """Return such an expression for tables of responses that one job makes, without shards."""
-        return f"(?!{self.in_shards()})(?:{self.alone()})"
-
-    def in_shards(self) -> str:
-        """Return such an expression for tables that are gathered from shards."""
-        choices = [
-            f"{re.escape(family)}(?=/{re.escape(checkpoint)}/{re.escape(benchmark)}[./])"
-            for family, checkpoint, benchmark in self._sharded
-        ]
-        return "|".join(choices) or "(?!)"
-
-    def shards(self, pattern: str, wildcards: Any) -> list[str]:
-        """Fill a pattern's {shard} for each shard of a table."""
-        place = (wildcards.family, wildcards.checkpoint, wildcards.benchmark)
-        return [pattern.format(**wildcards, shard=shard) for shard in self._sharded.get(place, [])]
-
-    @cached_property
-    def _sharded(self) -> dict[Job, list[Shard]]:
-        apart = {(f.name, name) for f in self.study.families for name in self._apart(f)}
-        return self.placing.sharded(job for job in self._every_job() if job[:2] in apart)
-
-    def _apart(self, family: Family) -> list[str]:
-        """Return a family's checkpoints that have jobs of their own."""
-        sharing = self._sharing(family)
-        return [c.name for c in family.checkpoints if c.name not in sharing]
-
-    def _sharing(self, family: Family) -> tuple[str, ...]:
-        """Return a family's tiny checkpoints, if there are several to share a process."""
-        limit = self.study.compute.share_below
-        tiny = tuple(c.name for c in family.checkpoints if c.params < limit)
-        return tiny if len(tiny) > 1 else ()
 
     def item_settings(self, benchmark: str) -> dict[str, Any]:
         """Return what the items of a benchmark depend on, beside their files."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scruple.claims import take_over
 from scruple.declaration import declare
 from scruple.plan import Plan
 from scruple.preflight import preflight
@@ -34,11 +35,12 @@ def start(
     """
     if plan.study.only_finished:
         refuse_asking(jobs)
-    asked = plan.asked(jobs)
+    asked = plan.division.asked(jobs)
     if local:  # elsewhere it is a limit for each group of jobs
         plan.placing.refuse_beyond(gpu_limit, asked)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
+        take_over(plan.division.claims((rule, wildcards) for rule, wildcards, _ in jobs))
         from scruple.costs.plan import summary  # pandas: not for every start
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}

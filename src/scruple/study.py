@@ -8,9 +8,9 @@ start, and so does every job.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -97,6 +97,9 @@ class Compute(Strict):
     card: Name = "a100-80"
     gpu_memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     shard_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
+_Entry = TypeVar("_Entry", Family, Checkpoint, Benchmark)
 
 
 class Study(Strict):
@@ -189,15 +192,15 @@ class Study(Strict):
 
     def family(self, name: str) -> Family:
         """Return the family of that name (KeyError if there is none)."""
-        return {family.name: family for family in self.families}[name]
+        return _named(self.families, name)
 
     def checkpoint(self, family: str, name: str) -> Checkpoint:
         """Return one checkpoint of a family (KeyError if there is none)."""
-        return {entry.name: entry for entry in self.family(family).checkpoints}[name]
+        return _named(self.family(family).checkpoints, name)
 
     def benchmark(self, name: str) -> Benchmark:
         """Return the benchmark of that name (KeyError if there is none)."""
-        return {benchmark.name: benchmark for benchmark in self.benchmarks}[name]
+        return _named(self.benchmarks, name)
 
     def format(self, family: str, checkpoint: str) -> str:
         """Return how turns are rendered for a checkpoint: its own setting or its family's."""
@@ -206,6 +209,13 @@ class Study(Strict):
     def members(self) -> list[tuple[str, str]]:
         """Return (family, checkpoint) of every checkpoint, in the config's order."""
         return [(f.name, c.name) for f in self.families for c in f.checkpoints]
+
+
+def _named(entries: Iterable[_Entry], name: str) -> _Entry:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise KeyError(name)
 
 
 def load_study(config: Mapping[str, Any], origin: str = "config.yaml") -> Study:

@@ -35,7 +35,7 @@ rule measure:
     log:
         "results/{study}/logs/measure/{family}/{checkpoint}/{benchmark}.log",
     wildcard_constraints:
-        family=plan.alone(),
+        family=plan.division.alone(),
     conda:
         "../../envs/scruple.yaml"
     params:
@@ -49,7 +49,7 @@ rule measure:
         "../../scripts/measure.py"
 
 
-for group in plan.groups():
+for group in plan.division.groups():
 
     rule:
         name:

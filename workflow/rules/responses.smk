@@ -21,7 +21,7 @@ rule respond:
     benchmark:
         "results/{study}/logs/respond/{family}/{checkpoint}/{benchmark}.tsv"
     wildcard_constraints:
-        family=plan.at_once(),
+        family=plan.division.at_once(),
     priority: alone.priority
     group:
         alone.group
@@ -90,11 +90,11 @@ rule gather_shards:
         # these two are no shards: that they are new is a reason to ask again
         table="results/{study}/items/{benchmark}.parquet",
         checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
-        responses=lambda wildcards: plan.shards(
+        responses=lambda wildcards: plan.division.shards(
             "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.parquet",
             wildcards,
         ),
-        records=lambda wildcards: plan.shards(
+        records=lambda wildcards: plan.division.shards(
             "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.json",
             wildcards,
         ),
@@ -104,7 +104,7 @@ rule gather_shards:
     log:
         "results/{study}/logs/gather_shards/{family}/{checkpoint}/{benchmark}.log",
     wildcard_constraints:
-        family=plan.in_shards(),
+        family=plan.division.in_shards(),
     conda:
         "../../envs/scruple.yaml"
     params:
@@ -118,7 +118,7 @@ rule gather_shards:
         "../../scripts/gather_shards.py"
 
 
-for group in plan.groups():
+for group in plan.division.groups():
     shared = plan.placing.rule(group.places())
 
     rule:

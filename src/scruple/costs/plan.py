@@ -13,7 +13,7 @@ from scruple.costs.here import gpus_here
 from scruple.costs.need import BYTES, Card, gpus_needed, need
 from scruple.costs.workload import Workload, estimate
 from scruple.engines import Bar
-from scruple.study import Study
+from scruple.study import Benchmark, Study
 
 _PLACE = ["family", "checkpoint", "benchmark"]
 
@@ -31,6 +31,7 @@ def workloads(
     """
     found: dict[Place, Workload] = {}
     here = {name: path for name, path in items.items() if path.is_file()}
+    usual = {one.name: _estimated(study, one, here.get(one.name)) for one in study.benchmarks}
     for family, name in study.members():
         place = None
         if memory and here:
@@ -38,17 +39,17 @@ def workloads(
 
             place = place_at_hand(study.checkpoint(family, name), study.hub)
         for benchmark in study.benchmarks:
-            path = here.get(benchmark.name)
-            if path is None:
-                work = estimate(study, benchmark)
-            elif place and memory and bar:
+            path, work = here.get(benchmark.name), usual[benchmark.name]
+            if path and place and memory and bar:
                 format = study.format(family, name)
                 work = counted(study, benchmark, path, place, format, memory, bar)
-            else:
-                number = len(pd.read_parquet(path, columns=["item_id"]))
-                work = estimate(study, benchmark, number)
             found[family, name, benchmark.name] = work
     return found
+
+
+def _estimated(study: Study, benchmark: Benchmark, items: Path | None) -> Workload:
+    number = len(pd.read_parquet(items, columns=["item_id"])) if items else None
+    return estimate(study, benchmark, number)
 
 
 def needs(
