@@ -82,6 +82,7 @@ onstart:
             [(job.rule.name, job.wildcards_dict, job.output) for job in todo],
             workflow.deployment_settings.deployment_method,
             workflow.global_resources.get("gpu").value,
+            workflow.executor_plugin.name,
             workflow.local_exec,
         )
     except ScrupleError as error:

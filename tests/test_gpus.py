@@ -190,3 +190,33 @@ def test_what_cuda_saw_before_is_put_back(machine, monkeypatch):
     with lease(0, logging.getLogger()) as taken:
         assert taken == []
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_a_gpu_is_one_however_often_and_by_whatever_name_it_is_chosen(machine, monkeypatch):
+    names = machine(2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"0,0,{names[0]},{names[0][:12]}")
+    assert [gpu.name for gpu in visible_gpus()] == names[:1]
+    with pytest.raises(ScrupleError, match="2 GPUs, and may use 1"), lease(2, logging.getLogger()):
+        pass
+
+
+@pytest.mark.parametrize("chosen", ["5", "all", "0,cuda:1", "GPU-"])
+def test_a_gpu_that_the_driver_does_not_show_is_refused(machine, monkeypatch, chosen):
+    names = machine(2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    with pytest.raises(ScrupleError, match=rf"names '{chosen.split(',')[-1]}', .*{names[1]}"):
+        visible_gpus()
+
+
+def test_a_driver_that_tells_no_memory_or_nothing_is_told_of(
+    machine, monkeypatch, tmp_path, caplog
+):
+    machine(1)
+    (tmp_path / "nvidia-smi").write_text(
+        "#!/bin/sh\nprintf '0, GPU-a, 24000\\n1, GPU-b, [N/A]\\n'\n"
+    )
+    assert [gpu.memory for gpu in visible_gpus()] == [24000 * 1024**2, 0]
+    assert not caplog.text
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho no devices; exit 9\n")
+    assert visible_gpus() == []
+    assert "nvidia-smi is here and does not tell of GPUs" in caplog.text

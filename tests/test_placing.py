@@ -8,6 +8,7 @@ import yaml
 from conftest import ROOT, copy_project, run_snakemake, write_yaml
 from snakemake.utils import update_config
 
+from scruple.cluster import check_cluster
 from scruple.costs.demand import HOST_MB, SAFETY, START_MINUTES
 from scruple.errors import ScrupleError
 from scruple.gpus import Gpu
@@ -117,6 +118,10 @@ def test_large_benchmarks_of_large_checkpoints_are_split_by_the_plan(asked, tmp_
     record.write_text('{"shards": 7}')
     kept = Plan(config("pythia-full"))
     assert len(kept.placing.shards(("pythia", "pythia-12b", "bbq"))) == 7
+    for broken in ("", "{", "[7]", '{"shards": null}'):
+        record.write_text(broken)
+        anew = Plan(config("pythia-full"))
+        assert len(anew.placing.shards(("pythia", "pythia-12b", "bbq"))) == 16
 
 
 def test_a_limit_below_a_jobs_demand_is_refused():
@@ -170,3 +175,22 @@ def test_the_limit_is_refused_before_the_first_job_and_the_workstation_takes_all
     assert "PyTorch sees no GPU, although this job has 2" in done.stderr
     record = (folder / "results/limit/responses/f/wide/winogender.json").read_text()
     assert yaml.safe_load(record)["runs"][0]["gpus"] == ["GPU-a", "GPU-b"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "not installed here"),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", "Unable to contact"),
+        ("exec sleep 60", "no answer within 1 s"),
+    ],
+)
+def test_a_slurm_that_does_not_answer_is_refused(tmp_path, monkeypatch, answer, said):
+    if answer:
+        (tmp_path / "sinfo").write_text(f"#!/bin/sh\n{answer}\n")
+        (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setattr("scruple.cluster._PATIENCE", 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if answer else str(tmp_path))
+    with pytest.raises(ScrupleError, match=rf"no Slurm is there: .*{said}.*workstation"):
+        check_cluster("slurm")
+    check_cluster("local")

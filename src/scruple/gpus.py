@@ -17,9 +17,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from scruple.errors import ScrupleError
+
+log = logging.getLogger(__name__)
 
 LOCKS = Path("/tmp/scruple-gpus")
 """One place for all users and folders of a machine, whatever TMPDIR says."""
@@ -49,6 +52,9 @@ def visible_gpus() -> list[Gpu]:
 
     They are chosen with CUDA_VISIBLE_DEVICES, by the user or by Slurm. Slurm's word is taken where
     there is no driver to ask.
+
+    Raises:
+        ScrupleError: if one is chosen that the driver does not show.
     """
     found = _driver()
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -56,19 +62,34 @@ def visible_gpus() -> list[Gpu]:
         return found
     if not found and "SLURM_JOB_ID" not in os.environ:
         return []
-    known = {gpu.id: gpu for gpu in found} | {gpu.name: gpu for gpu in found}
-    node = os.environ.get("SLURMD_NODENAME", platform.node())
-    visible: list[Gpu] = []
+    visible: dict[str, Gpu] = {}
     for token in (part.strip() for part in chosen.split(",")):
         if token in ("", "-1", "NoDevFiles"):  # as CUDA does: what follows is not seen either
             break
-        gpu = known.get(token, Gpu(token, f"{node}-{token}", 0))
-        visible.append(Gpu(token, gpu.name, gpu.memory))
-    return visible
+        gpu = _named(token, found)
+        visible.setdefault(gpu.name, gpu)
+    return list(visible.values())
+
+
+def _named(token: str, found: Sequence[Gpu]) -> Gpu:
+    """Return the GPU that CUDA calls so: by number, by UUID, or by how its UUID begins."""
+    meant = [
+        gpu for gpu in found
+        if token == gpu.id or (token.startswith("GPU-") and gpu.name.startswith(token))
+    ]  # fmt: skip
+    if len(meant) == 1:
+        return Gpu(token, meant[0].name, meant[0].memory)
+    if found and not token.startswith("MIG-"):
+        raise ScrupleError(
+            f"CUDA_VISIBLE_DEVICES names {token!r}, and the driver shows "
+            f"{', '.join(f'{gpu.id} ({gpu.name})' for gpu in found)}: name some of these, or unset "
+            "it."
+        )
+    return Gpu(token, f"{os.environ.get('SLURMD_NODENAME', platform.node())}-{token}", 0)
 
 
 def _driver() -> list[Gpu]:
-    """Return all GPUs that the driver shows; none where there is no driver."""
+    """Return all GPUs that the driver shows; none where there is no driver, or it fails."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=index,uuid,memory.total"
@@ -76,9 +97,20 @@ def _driver() -> list[Gpu]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
         rows = [line.split(", ") for line in done.stdout.splitlines() if line.strip()]
-        return [Gpu(index, uuid, int(memory) * _MIB) for index, uuid, memory in rows]
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return [
+            # some devices do not tell their memory
+            Gpu(index, uuid, int(memory) * _MIB if memory.isdigit() else 0)
+            for index, uuid, memory in rows
+        ]
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        _warn(f"nvidia-smi is here and does not tell of GPUs ({error}): none is seen.")
         return []
+
+
+@cache
+def _warn(text: str) -> None:
+    """Say something once."""
+    log.warning(text)
 
 
 @contextlib.contextmanager
@@ -160,7 +192,8 @@ def _locked(name: str, held: contextlib.ExitStack) -> bool:
     except OSError as error:
         raise ScrupleError(
             f"{path}: GPUs are locked here, so that no two jobs share one, and it cannot be used "
-            f"({error.strerror or error}); change its permissions, or remove {LOCKS}."
+            f"({error.strerror or error}); change its permissions, or remove {LOCKS} while no job "
+            "runs."
         ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -70,7 +70,7 @@ class Placing:
         raise ScrupleError(
             f"{names}: more GPUs than this run may use at once, which is {limit} (`resources: gpu` "
             f"of a profile, or `--resources`). Give `--resources gpu={max(beyond.values())}`, or "
-            "`--workflow-profile profiles/workstation`, which takes all that are here; or leave "
+            "`--workflow-profile workstation`, which takes all that are here; or leave "
             "large checkpoints out (`max_params`), or run without a GPU (`compute.device: cpu`)."
         )
 

@@ -18,6 +18,7 @@ from scruple.costs.cards import card_of
 from scruple.costs.here import check_memory_here
 from scruple.errors import ScrupleError
 from scruple.families import Checkpoint
+from scruple.gpus import visible_gpus
 from scruple.prompt_check import check_prompts
 from scruple.sources import check_mirror, files_of, in_mirror, load_source, local_path
 from scruple.study import Study
@@ -35,6 +36,8 @@ def check_study(study: Study) -> None:
     """
     check_prompts(study)
     card_of(study)
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):
+        visible_gpus()
     for benchmark in study.benchmarks:
         files_of(study, benchmark)
     check_mirror(study)

@@ -6,6 +6,7 @@ together is the same whether a table is made at once or gathered. Cheap to impor
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -74,9 +75,9 @@ def count_shards(study: Study, place: Place, work: Workload, card: Card) -> int:
         card: a GPU.
     """
     record = Path("results", study.study, "responses", *place).with_suffix(".json")
-    if record.is_file():
-        found: int = json.loads(record.read_text(encoding="utf-8")).get("shards", 1)
-        return found
+    # one that cannot be read tells nothing; what reads all of it says so
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        return max(1, int(json.loads(record.read_text(encoding="utf-8")).get("shards", 1)))
     checkpoint = study.checkpoint(*place[:2])
     # what is in a cache differs between machines, and so must not count
     shape = checkpoint.shape or (shape_of(checkpoint, study.hub) if checkpoint.path else None)

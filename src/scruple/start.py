@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scruple.claims import take_over
+from scruple.cluster import check_cluster
 from scruple.declaration import declare
 from scruple.plan import Plan
 from scruple.preflight import preflight
@@ -19,6 +20,7 @@ def start(
     jobs: Sequence[tuple[str, Mapping[str, str], Sequence[Any]]],
     deployed: Collection[Any],
     gpu_limit: int | None,
+    executor: str,
     local: bool,
 ) -> None:
     """Refuse what cannot end well, say what is to come, and write down what was decided.
@@ -28,7 +30,8 @@ def start(
         jobs: rule, wildcards and output of all that is to be done.
         deployed: the ways in which snakemake makes environments of its own, if any.
         gpu_limit: GPUs that all jobs may use at once, if there is a limit.
-        local: whether the jobs run on this machine.
+        executor: what does the jobs: `local`, `slurm` and so on.
+        local: whether that is on this machine.
 
     Raises:
         ScrupleError: with all that is missing and what can be done.
@@ -38,6 +41,8 @@ def start(
     asked = plan.division.asked(jobs)
     if local:  # elsewhere it is a limit for each group of jobs
         plan.placing.refuse_beyond(gpu_limit, asked)
+    if asked:
+        check_cluster(executor)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
         take_over(plan.division.claims((rule, wildcards) for rule, wildcards, _ in jobs))
