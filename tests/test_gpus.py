@@ -212,6 +212,7 @@ def test_a_driver_that_tells_no_memory_or_nothing_is_told_of(
     machine, monkeypatch, tmp_path, caplog
 ):
     machine(1)
+    gpus._warn.cache_clear()  # which says a thing once in a process
     (tmp_path / "nvidia-smi").write_text(
         "#!/bin/sh\nprintf '0, GPU-a, 24000\\n1, GPU-b, [N/A]\\n'\n"
     )
