@@ -75,7 +75,7 @@ rule all:
 
 
 onstart:
-    todo = workflow.dag.needrun_jobs()
+    todo = list(workflow.dag.needrun_jobs())
     try:
         start(
             plan,
@@ -83,6 +83,7 @@ onstart:
             workflow.deployment_settings.deployment_method,
             workflow.global_resources.get("gpu").value,
             workflow.executor_plugin.name,
+            {job.resources.get("slurm_partition") for job in todo} - {None},
             workflow.local_exec,
         )
     except ScrupleError as error:

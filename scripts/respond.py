@@ -13,23 +13,25 @@ from scruple.provenance import Run
 from scruple.shards import WHOLE, Shard
 from scruple.study import load_study
 
-study = load_study(snakemake.config)
-claim = claim_of(study.study, snakemake.rule, snakemake.wildcards)
-with job(snakemake) as log, sole(claim, log), lease(snakemake.resources.gpu, log) as gpus:
+with job(snakemake) as log:
+    study = load_study(snakemake.config)
+    claim = claim_of(study.study, snakemake.rule, snakemake.wildcards)
     wanted, output = snakemake.params, snakemake.output
     named = snakemake.wildcards.get("shard")
     shard = Shard.named(named) if named else WHOLE
-    items = pd.read_parquet(snakemake.input.table)
     files = (snakemake.input.checkpoints, output.responses, output.records)
     listed = [[paths] if isinstance(paths, str) else paths for paths in files]
-    for manifest, responses, record in zip(*listed, strict=True):
-        sweep(responses)
-        run = Run(gpus)
-        description = json.loads(Path(manifest).read_text(encoding="utf-8"))
-        facts = ask_checkpoint(
-            study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
-            len(gpus), Path("results/store"), Path(responses), bar, log, shard,
-        )  # fmt: skip
-        with whole(record) as part:
-            facts = {**facts, "shards": 1, "runs": [run.ended()]}
-            part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with sole(claim, log), lease(snakemake.resources.gpu, log) as gpus:
+        items = pd.read_parquet(snakemake.input.table)
+        for manifest, responses, record in zip(*listed, strict=True):
+            sweep(responses)
+            sweep(record)
+            run = Run(gpus)
+            description = json.loads(Path(manifest).read_text(encoding="utf-8"))
+            facts = ask_checkpoint(
+                study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
+                len(gpus), Path("results/store"), Path(responses), bar, log, shard,
+            )  # fmt: skip
+            with whole(record) as part:
+                facts = {**facts, "shards": 1, "runs": [run.ended()]}
+                part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

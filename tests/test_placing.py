@@ -192,5 +192,15 @@ def test_a_slurm_that_does_not_answer_is_refused(tmp_path, monkeypatch, answer, 
     monkeypatch.setattr("scruple.cluster._PATIENCE", 1)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if answer else str(tmp_path))
     with pytest.raises(ScrupleError, match=rf"no Slurm is there: .*{said}.*workstation"):
-        check_cluster("slurm")
-    check_cluster("local")
+        check_cluster("slurm", [])
+    check_cluster("local", ["none"])
+
+
+def test_a_partition_that_slurm_lacks_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "sinfo").write_text("#!/bin/sh\nprintf 'main\\ngpu\\n'\n")
+    (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    check_cluster("slurm", ["gpu"])
+    check_cluster("slurm", [])
+    with pytest.raises(ScrupleError, match="`slurm_partition` is gpus, and Slurm has main, gpu"):
+        check_cluster("slurm", ["gpu", "gpus"])

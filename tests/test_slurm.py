@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not available(), reason="no Slurm is installed here, or one is not root"),
 ]
 
-WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-no-account"]
+WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue"]
 QUICK = [
     "--latency-wait", "10", "--seconds-between-status-checks", "2",
     "--slurm-init-seconds-before-status-checks", "2",

@@ -160,7 +160,10 @@ def _is_snakemake(process: psutil.Process, only_for_jobs: bool = False) -> bool:
     with contextlib.suppress(psutil.Error):
         words = process.cmdline()
         # python, -m or a path, snakemake
-        named = any("snakemake" in (Path(word).name, Path(word).parent.name) for word in words[:3])
+        named = any(
+            Path(word).name == "snakemake" or word.endswith("snakemake/__main__.py")
+            for word in words[:3]
+        )
         return named and ("--mode" in words or not only_for_jobs)
     return False
 

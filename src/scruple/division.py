@@ -47,15 +47,15 @@ class Division:
 
     def __init__(self, study: Study, placing: Placing) -> None:
         """Look at nothing yet: how many shards there are is worked out when it is asked."""
-        self.study = study
+        self._study = study
         self._placing = placing
 
     def jobs(self) -> list[Job]:
         """Return (family, checkpoint, benchmark) of everything that the study asks."""
         return [
             (family, checkpoint, benchmark.name)
-            for family, checkpoint in self.study.members()
-            for benchmark in self.study.benchmarks
+            for family, checkpoint in self._study.members()
+            for benchmark in self._study.benchmarks
         ]
 
     def groups(self) -> list[Group]:
@@ -67,20 +67,20 @@ class Division:
                 checkpoints,
                 benchmark.name,
             )
-            for place, family in enumerate(self.study.families)
+            for place, family in enumerate(self._study.families)
             if (checkpoints := self._sharing(family))
-            for number, benchmark in enumerate(self.study.benchmarks)
+            for number, benchmark in enumerate(self._study.benchmarks)
         ]
 
-    def asked(self, jobs: Iterable[tuple[str, Mapping[str, str], Any]]) -> list[Job]:
+    def asked(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> list[Job]:
         """Return what jobs of snakemake ask.
 
         Args:
-            jobs: rule, wildcards and output of each.
+            jobs: rule and wildcards of each.
         """
         groups = {f"respond_{group.name}": group for group in self.groups()}
         found: list[Job] = []
-        for rule, wildcards, _ in jobs:
+        for rule, wildcards in jobs:
             if rule in ("respond", "respond_shard"):
                 found.append((wildcards["family"], wildcards["checkpoint"], wildcards["benchmark"]))
             elif rule in groups:
@@ -93,7 +93,7 @@ class Division:
         Args:
             jobs: rule and wildcards of each.
         """
-        found = (claim_of(self.study.study, rule, wildcards) for rule, wildcards in jobs)
+        found = (claim_of(self._study.study, rule, wildcards) for rule, wildcards in jobs)
         return [claim for claim in found if claim]
 
     def alone(self) -> str:
@@ -102,7 +102,7 @@ class Division:
         It looks ahead to the checkpoint, which follows the family in every path.
         """
         choices = []
-        for family in self.study.families:
+        for family in self._study.families:
             names = self._apart(family)
             if names:
                 choices.append(f"{re.escape(family.name)}(?=/(?:{one_of(names)})/)")
@@ -127,7 +127,7 @@ class Division:
 
     @cached_property
     def _sharded(self) -> dict[Job, list[Shard]]:
-        apart = {(f.name, name) for f in self.study.families for name in self._apart(f)}
+        apart = {(f.name, name) for f in self._study.families for name in self._apart(f)}
         return self._placing.sharded(job for job in self.jobs() if job[:2] in apart)
 
     def _apart(self, family: Family) -> list[str]:
@@ -137,6 +137,6 @@ class Division:
 
     def _sharing(self, family: Family) -> tuple[str, ...]:
         """Return a family's tiny checkpoints, if there are several to share a process."""
-        limit = self.study.compute.share_below
+        limit = self._study.compute.share_below
         tiny = tuple(c.name for c in family.checkpoints if c.params < limit)
         return tiny if len(tiny) > 1 else ()

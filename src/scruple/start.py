@@ -21,6 +21,7 @@ def start(
     deployed: Collection[Any],
     gpu_limit: int | None,
     executor: str,
+    partitions: Collection[str],
     local: bool,
 ) -> None:
     """Refuse what cannot end well, say what is to come, and write down what was decided.
@@ -31,6 +32,7 @@ def start(
         deployed: the ways in which snakemake makes environments of its own, if any.
         gpu_limit: GPUs that all jobs may use at once, if there is a limit.
         executor: what does the jobs: `local`, `slurm` and so on.
+        partitions: of Slurm, to which they go.
         local: whether that is on this machine.
 
     Raises:
@@ -38,14 +40,15 @@ def start(
     """
     if plan.study.only_finished:
         refuse_asking(jobs)
-    asked = plan.division.asked(jobs)
+    named = [(rule, wildcards) for rule, wildcards, _ in jobs]
+    asked = plan.division.asked(named)
     if local:  # elsewhere it is a limit for each group of jobs
         plan.placing.refuse_beyond(gpu_limit, asked)
     if asked:
-        check_cluster(executor)
+        check_cluster(executor, partitions)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
-        take_over(plan.division.claims((rule, wildcards) for rule, wildcards, _ in jobs))
+        take_over(plan.division.claims(named))
         from scruple.costs.plan import summary  # pandas: not for every start
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}

@@ -27,7 +27,7 @@ def memory_here(device: str) -> tuple[int, str]:
     if gpus and all(gpus):
         whose = "the GPU here has" if len(gpus) == 1 else f"the {len(gpus)} GPUs here have"
         return sum(gpus), whose
-    whose = "this machine has" if device == "cpu" else "this machine has no GPU and"
+    whose = "this machine has" if device == "cpu" or gpus else "this machine has no GPU and"
     return psutil.virtual_memory().total, whose
 
 
