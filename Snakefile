@@ -10,15 +10,15 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from scruple.claims import refuse_outdated, targets_of
 from scruple.control.members import EMBEDDED_SEED, STEPS, TWINS, members, shipped
-from scruple.declaration import declared
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
-from scruple.plan import Plan, prepare_jobs
-from scruple.shards import PATTERN
-from scruple.start import start
-from scruple.unfinished import notes_of
+from scruple.responses.shards import PATTERN
+from scruple.study.declaration import declared
+from scruple.study.unfinished import notes_of
+from scruple.workflow.claims import refuse_outdated, targets_of
+from scruple.workflow.graph import Plan, prepare_jobs
+from scruple.workflow.start import start
 
 # the one in the folder in which snakemake runs, or else the project's
 if Path("config.yaml").is_file():

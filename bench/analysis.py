@@ -21,11 +21,11 @@ import pandas as pd
 from worlds import Bbq, Truth
 
 from scruple.analysis.curves import curves_table
-from scruple.analysis.readings import Sums, measured
-from scruple.analysis.tables import effects_table, emergence_table
+from scruple.analysis.measurements import Sums, measured
+from scruple.analysis.verdicts import effects_table, emergence_table
 from scruple.statistics.effects import statistic
-from scruple.study import ROOT, Study, load_study, read_yaml
-from scruple.sums import select
+from scruple.study.model import ROOT, Study, load_study, read_yaml
+from scruple.analysis.sums import select
 
 CONDITIONS = ("q", "q+if", "q+if+cot", "q+placebo", "q+cot", "q+follow")
 CATEGORIES, TEMPLATES, AMBIGUOUS = 11, 25, 29_246

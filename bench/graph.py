@@ -22,7 +22,7 @@ from common import machine, summary, write
 import pandas as pd
 import yaml
 
-from scruple.study import ROOT, read_yaml
+from scruple.study.model import ROOT, read_yaml
 
 PLAIN = """
 places = [f"{c:04d}/{b}" for c in range(config["checkpoints"]) for b in ("bbq", "w", "admissions")]
@@ -51,8 +51,8 @@ COLLECTORS = 16
 """Figures, tables and report of a study: jobs that take a file of each checkpoint and benchmark."""
 PARSE = """
 import sys, yaml
-from scruple.plan import Plan
-from scruple.study import ROOT, read_yaml
+from scruple.workflow.graph import Plan
+from scruple.study.model import ROOT, read_yaml
 Plan(read_yaml(ROOT / "config.yaml") | yaml.safe_load(open(sys.argv[1])))
 """
 

@@ -38,11 +38,11 @@ from peer import choose, continue_texts, wrap
 from transformers import AutoModelForCausalLM
 
 from scruple.engines import GenerateRequest, load_engine
-from scruple.engines.forward import PACK
-from scruple.engines.stored import StoredEngine
-from scruple.responses import respond
-from scruple.store import Store
-from scruple.study import Study
+from scruple.engines.choose import PACK
+from scruple.responses.stored_engine import StoredEngine
+from scruple.responses.table import respond
+from scruple.responses.store import Store
+from scruple.study.model import Study
 
 PLAIN = ["q", "q+if", "q+placebo"]
 BBQ = {"name": "bbq", "categories": ["Age"], "scoring": ["letter"]}

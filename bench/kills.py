@@ -35,10 +35,10 @@ from common import (
 )
 import pandas as pd
 
-from scruple import asking
 from scruple.engines import Engine, load_engine
-from scruple.responses import KEYS
-from scruple.study import Study
+from scruple.responses import job
+from scruple.responses.table import KEYS
+from scruple.study.model import Study
 
 CONDITIONS = ["q", "q+if", "q+if+cot"]
 BBQ = {"name": "bbq", "categories": ["Age"]}
@@ -81,8 +81,8 @@ def study(folder: Path) -> Study:
 def work(folder: Path, store: Path, target: Path, counts: Path) -> None:
     """Run the job once."""
     with open(counts, "a", buffering=1) as file:
-        asking.load_engine = lambda *args: Counted(load_engine(*args), file)
-        asking.ask_checkpoint(
+        job.load_engine = lambda *args: Counted(load_engine(*args), file)
+        job.ask_checkpoint(
             study(folder), "smollm2", "bbq", pd.read_parquet(folder / "items.parquet"),
             manifest_of(study(folder)), 2, 0, store, target, silent, logging.getLogger(),
         )  # fmt: skip

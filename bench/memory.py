@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from common import items_of, machine, manifest_of, silent, some, study_of, write
-from scruple.asking import ask_checkpoint
+from scruple.responses.job import ask_checkpoint
 from scruple.checkpoints.manifest import fetch_checkpoint
-from scruple.study import Study
+from scruple.study.model import Study
 
 PLAIN = ["q", "q+if", "q+placebo", "q+follow"]
 BBQ = {"name": "bbq", "categories": ["Age"]}

@@ -17,22 +17,22 @@ from common import machine, manifest_of, silent, study_of, summary, write
 import psutil
 import torch
 
-from scruple.asks import pieces
+from scruple.responses.trials import pieces
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import draw
 from scruple.costs.counts import count
 from scruple.costs.need import BANDWIDTH_SHARE, COMPUTE_SHARE, Card, need
 from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
-from scruple.engines.forward import PACK
+from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import count_nodes, plan_packs
-from scruple.engines.reader import reader_of
-from scruple.prompts import load_dialogue
-from scruple.rendering import Renderer
-from scruple.responses import respond
-from scruple.shapes import Shape
-from scruple.sources import files_of, local_path
-from scruple.study import Compute, Study
+from scruple.engines.tokenizer import reader_of
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
+from scruple.responses.table import respond
+from scruple.study.architecture import Shape
+from scruple.fetch.sources import files_of, local_path
+from scruple.study.model import Compute, Study
 
 SMOLLM2 = Shape(
     kind="llama", layers=30, width=576, heads=9, kv_heads=3, mlp=1536, vocab=49152, tied=True

@@ -24,8 +24,8 @@ import pandas as pd
 from scruple.report.browse import MOST, browse
 from scruple.report.write import Material, write_page
 from scruple.figures.catalogue import CATALOGUE
-from scruple.figures.tables import Tables
-from scruple.study import Study
+from scruple.figures.results import Tables
+from scruple.study.model import Study
 
 CONDITIONS = ["q", "q+if", "q+if+cot", "q+cot"]
 CHECKPOINTS = 8

@@ -22,10 +22,11 @@ import pandas as pd
 
 from scruple.costs.cards import card_of
 from scruple.costs.demand import SHORT_MINUTES
-from scruple.costs.need import BYTES, Card, need
+from scruple.machine.memory import BYTES
+from scruple.costs.need import Card, need
 from scruple.costs.workload import estimate
-from scruple.shards import count_shards
-from scruple.study import ROOT, Study, load_study, read_yaml
+from scruple.workflow.resources import count_shards
+from scruple.study.model import ROOT, Study, load_study, read_yaml
 
 IMPORT_S = 20.0
 """Assumed: Python, PyTorch and the GPU's context, at each job."""

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from scruple.benchmarks import admissions, bbq, winogender
-from scruple.benchmarks.tally import Metric
+from scruple.statistics.metric import Metric
 from scruple.statistics.clusters import ClusterSums
 
 SHARED = 0.6

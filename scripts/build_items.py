@@ -4,8 +4,9 @@ from pathlib import Path
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import draw
-from scruple.jobs import job, whole
-from scruple.study import load_study
+from scruple.files import whole
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from scruple.jobs import job, whole
+from scruple.files import whole
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     # cells stay the text that they are: no number changes on its way into the table

@@ -4,7 +4,8 @@ import pandas as pd
 
 from scruple.control.criteria import judge, load_criteria
 from scruple.control.ship import compare, read_shipped
-from scruple.jobs import job, whole
+from scruple.files import whole
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     criteria = load_criteria()

@@ -1,11 +1,12 @@
-"""Record what a study decides before it looks; see `scruple.declaration`."""
+"""Record what a study decides before it looks; see `scruple.study.declaration`."""
 
 import json
 from pathlib import Path
 
-from scruple.declaration import declare, timing
-from scruple.jobs import job, whole
-from scruple.study import load_study
+from scruple.files import whole
+from scruple.study.declaration import declare, timing
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     target = Path(snakemake.output[0])

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from scruple.jobs import job
-from scruple.sources import fetch, files_of
-from scruple.study import load_study
+from scruple.fetch.sources import fetch, files_of
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)

@@ -7,13 +7,14 @@ import pandas as pd
 
 from scruple.analysis.abilities import abilities_table
 from scruple.analysis.curves import curves_table
-from scruple.analysis.planning import power_table
-from scruple.analysis.readings import measured
+from scruple.analysis.measurements import measured
+from scruple.analysis.power import power_table
 from scruple.analysis.sensitivity import sensitivity_table
-from scruple.analysis.tables import effects_table, emergence_table
-from scruple.declaration import timing
-from scruple.jobs import job, whole
-from scruple.study import load_study
+from scruple.analysis.verdicts import effects_table, emergence_table
+from scruple.files import whole
+from scruple.study.declaration import timing
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)

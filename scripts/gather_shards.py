@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from scruple.jobs import job, whole
-from scruple.shards import gather_records, gather_tables
+from scruple.files import whole
+from scruple.responses.shards import gather_records, gather_tables
+from scruple.workflow.script import job
 
 with job(snakemake):
     wanted, output = snakemake.input, snakemake.output

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from scruple.jobs import job, whole
-from scruple.metrics import join, measure
-from scruple.study import load_study
-from scruple.sums import sums_table
+from scruple.analysis.metrics import join, measure
+from scruple.analysis.sums import sums_table
+from scruple.files import whole
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from scruple.control.measure import EFFORTS, measure_member
 from scruple.control.members import Member
-from scruple.jobs import bar, job, whole
+from scruple.files import whole
+from scruple.progress import bar
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     wanted = snakemake.wildcards

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from scruple.costs.text import told
-from scruple.jobs import bar, job
-from scruple.study import load_study
+from scruple.costs.report import told
+from scruple.progress import bar
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     tables = {name: Path(path) for name, path in snakemake.params.tables.items()}

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from scruple.figures import draw
+from scruple.figures.results import read_tables
 from scruple.figures.style import save
-from scruple.figures.tables import read_tables
-from scruple.jobs import job
-from scruple.study import load_study
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     jobs = map(tuple, snakemake.params.jobs)

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from scruple.asking import ask_checkpoint
-from scruple.claims import claim_of, sole
-from scruple.gpus import lease
-from scruple.jobs import bar, job, sweep, whole
-from scruple.provenance import Run
-from scruple.shards import WHOLE, Shard
-from scruple.study import load_study
+from scruple.files import sweep, whole
+from scruple.machine.gpus import lease
+from scruple.progress import bar
+from scruple.responses.job import ask_checkpoint
+from scruple.responses.shards import WHOLE, Shard
+from scruple.study.model import load_study
+from scruple.workflow.claims import claim_of, sole
+from scruple.workflow.provenance import Run
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     study = load_study(snakemake.config)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from scruple.control.family import train_member
 from scruple.control.members import STEPS, Member
-from scruple.jobs import bar, job
+from scruple.progress import bar
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     wanted = snakemake.wildcards

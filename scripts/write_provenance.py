@@ -2,8 +2,9 @@
 
 import json
 
-from scruple.jobs import job, whole
-from scruple.provenance import provenance
+from scruple.files import whole
+from scruple.workflow.provenance import provenance
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     record = provenance(

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from scruple.declaration import timing
-from scruple.figures.tables import read_tables
-from scruple.jobs import job, whole
+from scruple.figures.results import read_tables
+from scruple.files import whole
 from scruple.report.browse import browse
 from scruple.report.write import Material, write_page
-from scruple.study import load_study
+from scruple.study.declaration import timing
+from scruple.study.model import load_study
+from scruple.workflow.script import job
 
 with job(snakemake) as log:
     given, study = snakemake.input, load_study(snakemake.config)

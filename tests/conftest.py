@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: see scruple.plan.prepare_jobs
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # before torch: see scruple.workflow.graph.prepare_jobs
 
 import pytest
 import torch

@@ -12,9 +12,9 @@ from scipy import stats
 
 from scruple.analysis.abilities import abilities_table
 from scruple.analysis.curves import curves_table
-from scruple.analysis.planning import power_table
+from scruple.analysis.power import power_table
 from scruple.analysis.sensitivity import components, sensitivity_table
-from scruple.analysis.tables import effects_table, emergence_table
+from scruple.analysis.verdicts import effects_table, emergence_table
 from scruple.cli import main
 from scruple.statistics.clusters import (
     ClusterSums,
@@ -24,8 +24,8 @@ from scruple.statistics.clusters import (
     leave_out,
 )
 from scruple.statistics.curves import DRAWS, MODELS, compare, fit
-from scruple.statistics.planning import clusters_needed
-from scruple.study import load_study
+from scruple.statistics.power import clusters_needed
+from scruple.study.model import load_study
 
 X = np.array([7.0, 7.5, 8.0, 8.5, 9.0, 9.5])
 FLAT = np.full(6, 0.1)

@@ -9,12 +9,13 @@ from conftest import ROOT
 
 from scruple.analysis.axes import axes_of, recipes_of
 from scruple.analysis.curves import curves_table
-from scruple.analysis.readings import measured
-from scruple.analysis.tables import curves_of, effects_table, emergence_table
+from scruple.analysis.measurements import measured
+from scruple.analysis.verdicts import curves_of, effects_table, emergence_table
 from scruple.benchmarks import admissions
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
-from scruple.study import Benchmark, Family, load_study
+from scruple.study.families import Family
+from scruple.study.model import Benchmark, load_study
 
 sys.path.insert(0, str(ROOT / "bench"))
 from worlds import Admissions, Truth

@@ -6,14 +6,9 @@ import torch
 from test_packing import small
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from scruple.engines.budget import (
-    bytes_per_token,
-    default_tokens,
-    free_memory,
-    tokens_at_once,
-)
+from scruple.engines.budget import bytes_per_token, default_tokens, free_memory, tokens_at_once
 from scruple.engines.transformers_engine import TransformersEngine
-from scruple.study import Compute
+from scruple.study.model import Compute
 
 
 def pythia_12b():

@@ -9,15 +9,16 @@ import time
 import pytest
 from conftest import ROOT
 
-from scruple.claims import claim_of, refuse_outdated, take_over, targets_of
 from scruple.errors import ScrupleError
+from scruple.workflow.claims import claim_of, refuse_outdated, take_over, targets_of
 
 JOB = """
 import logging, sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from scruple.claims import sole
-from scruple.jobs import job, whole
+from scruple.workflow.claims import sole
+from scruple.workflow.script import job
+from scruple.files import whole
 claim, output, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 with job(SimpleNamespace(log=[], rule="respond")) as log, sole(claim, log):
     with whole(output) as part:

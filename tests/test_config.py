@@ -11,8 +11,8 @@ from conftest import ROOT, run_snakemake, write_yaml
 from safetensors.torch import load_file, save_file
 
 from scruple.errors import ScrupleError
-from scruple.plan import Plan
-from scruple.study import load_study
+from scruple.study.model import load_study
+from scruple.workflow.graph import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 

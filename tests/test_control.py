@@ -18,7 +18,7 @@ from scruple.control.train import (
     shape_of,
     train,
 )
-from scruple.typed import KINDS
+from scruple.study.kinds import KINDS
 
 PROMPTS, RENDERER = load_texts()
 

@@ -25,12 +25,10 @@ from scruple.control.measure import (
 )
 from scruple.control.members import SEEDS, STEPS, TWINS, WIDTHS, Member, shipped
 from scruple.control.ship import compare, family_name, read_shipped
-from scruple.control.train import (
-    Recipe,
-    make_model,
-)
-from scruple.study import Benchmark, Family
-from scruple.typed import KINDS
+from scruple.control.train import Recipe, make_model
+from scruple.study.families import Family
+from scruple.study.kinds import KINDS
+from scruple.study.model import Benchmark
 
 
 def read_items(folder, kind):

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from conftest import run_snakemake
 
+from scruple.analysis.metrics import read_metrics
 from scruple.control.measure import PRIMARY
 from scruple.control.ship import read_shipped
 from scruple.figures.catalogue import CATALOGUE
-from scruple.metrics import read_metrics
 from scruple.statistics.effects import STATUSES
 
 pytestmark = pytest.mark.workflow

@@ -14,30 +14,29 @@ from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.costs.cards import cards
 from scruple.costs.counts import count, place_at_hand
-from scruple.costs.here import check_memory_here, gpus_here
 from scruple.costs.need import (
     BANDWIDTH_SHARE,
     COMPUTE_SHARE,
-    OVERHEAD,
     STEP_PER_LAYER,
     Card,
     gpus_needed,
     need,
     weights_gb,
 )
-from scruple.costs.plan import shape_of, summary, workloads
-from scruple.costs.text import told
+from scruple.costs.needs import shape_of, summary, workloads
+from scruple.costs.report import told
 from scruple.costs.workload import Workload, estimate
 from scruple.engines import load_engine
-from scruple.engines.forward import PACK
+from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import make_pack, plan_packs
-from scruple.engines.reader import reader_of
+from scruple.engines.tokenizer import reader_of
 from scruple.errors import ScrupleError
-from scruple.families import NOTHING_UNSAFE
-from scruple.responses import respond
-from scruple.shapes import Shape
-from scruple.sources import files_of, local_path
-from scruple.study import Checkpoint, Compute, load_study
+from scruple.fetch.sources import files_of, local_path
+from scruple.machine.memory import OVERHEAD, check_memory_here, gpus_here
+from scruple.responses.table import respond
+from scruple.study.architecture import Shape
+from scruple.study.families import NOTHING_UNSAFE, Checkpoint
+from scruple.study.model import Compute, load_study
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SMALL = Shape(kind="llama", layers=2, width=64, heads=4, kv_heads=2, mlp=128, vocab=1000)
@@ -187,7 +186,7 @@ def family_of(asked):
 
 
 def test_the_line_before_a_run_counts_what_is_left(monkeypatch):
-    monkeypatch.setattr("scruple.costs.plan.gpus_here", lambda: [80 * 10**9])
+    monkeypatch.setattr("scruple.costs.needs.gpus_here", lambda: [80 * 10**9])
     whole = [("pythia", c.name, b.name) for c in study().families[0].checkpoints
              for b in study().benchmarks]  # fmt: skip
     assert "24 response tables are to be made, about 4" in summary(study(), {}, whole)
@@ -195,7 +194,7 @@ def test_the_line_before_a_run_counts_what_is_left(monkeypatch):
 
 
 def test_without_a_gpu_the_line_before_a_run_warns_with_the_time_on_the_processor(monkeypatch):
-    monkeypatch.setattr("scruple.costs.plan.gpus_here", list)
+    monkeypatch.setattr("scruple.costs.needs.gpus_here", list)
     monkeypatch.setattr("scruple.costs.cards.psutil.cpu_count", lambda logical: 2)
     whole = [("pythia", c.name, b.name) for c in study().families[0].checkpoints
              for b in study().benchmarks]  # fmt: skip
@@ -220,9 +219,9 @@ def test_without_a_gpu_the_line_before_a_run_warns_with_the_time_on_the_processo
     ],
 )
 def test_checkpoints_larger_than_the_memory_are_refused(monkeypatch, gpus, dtype, needed, there):
-    monkeypatch.setattr("scruple.costs.here.gpus_here", lambda: gpus)
+    monkeypatch.setattr("scruple.machine.memory.gpus_here", lambda: gpus)
     memory = namedtuple("memory", "total")
-    monkeypatch.setattr("scruple.costs.here.psutil.virtual_memory", lambda: memory(25 * 10**9))
+    monkeypatch.setattr("scruple.machine.memory.psutil.virtual_memory", lambda: memory(25 * 10**9))
     asked = study(compute={"dtype": dtype})
     check_memory_here(asked, [("pythia", "pythia-2.8b")])
     with pytest.raises(ScrupleError) as refusal:

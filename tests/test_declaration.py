@@ -8,10 +8,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from scruple.declaration import HISTORY, declare, declared, timing
 from scruple.errors import ScrupleError
-from scruple.plan import Plan
-from scruple.study import load_study
+from scruple.study.declaration import HISTORY, declare, declared, timing
+from scruple.study.model import load_study
+from scruple.workflow.graph import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 

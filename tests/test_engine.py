@@ -9,11 +9,11 @@ from independent import Model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
-from scruple.engines.reader import reader_of
 from scruple.engines.sampling import keep_top_p
+from scruple.engines.tokenizer import reader_of
 from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
-from scruple.study import Compute, Decoding
+from scruple.study.model import Compute, Decoding
 
 
 def load(path, params, **compute):

@@ -6,8 +6,8 @@ import yaml
 from conftest import ROOT
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from scruple.shapes import Shape
-from scruple.study import Family
+from scruple.study.architecture import Shape
+from scruple.study.families import Family
 
 FILES = sorted((ROOT / "data" / "families").glob("*.yaml"))
 KINDS = {"neox": "gpt_neox", "llama": "llama", "qwen2": "qwen2", "olmo2": "olmo2", "bloom": "bloom"}

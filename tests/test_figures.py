@@ -5,13 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scruple.analysis.metrics import read_metrics
 from scruple.figures.catalogue import CATALOGUE, figures_of
 from scruple.figures.published import marks_of
+from scruple.figures.results import Tables
 from scruple.figures.scaling import draw_scaling
 from scruple.figures.style import CONDITIONS, look_of, save, size
-from scruple.figures.tables import Tables
-from scruple.metrics import read_metrics
-from scruple.study import Benchmark, load_study
+from scruple.study.model import Benchmark, load_study
 
 SIZES = [70e6, 410e6, 2.8e9]
 

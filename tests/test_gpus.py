@@ -12,13 +12,13 @@ import uuid
 import pytest
 from conftest import ROOT
 
-from scruple import gpus
 from scruple.errors import ScrupleError
-from scruple.gpus import lease, visible_gpus
+from scruple.machine import gpus
+from scruple.machine.gpus import lease, visible_gpus
 
 JOB = """
 import json, logging, os, sys, time
-from scruple.gpus import lease
+from scruple.machine.gpus import lease
 count, seconds = int(sys.argv[1]), float(sys.argv[2])
 with lease(count, logging.getLogger()) as taken:
     start = time.monotonic()

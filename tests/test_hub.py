@@ -24,9 +24,9 @@ from scruple.checkpoints.hub import look_up
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import load_engine
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint, Hub
-from scruple.study import Compute
-from scruple.transfer import Unreachable
+from scruple.fetch.transfer import Unreachable
+from scruple.study.families import Checkpoint, Hub
+from scruple.study.model import Compute
 
 NAME = "someone/tiny"
 
@@ -63,7 +63,7 @@ def hub(tmp_path, monkeypatch, sharded):
 def no_waiting(monkeypatch):
     """Let waits take no time, and return how long they would have been."""
     waits = []
-    monkeypatch.setattr("scruple.transfer.time.sleep", waits.append)
+    monkeypatch.setattr("scruple.fetch.transfer.time.sleep", waits.append)
     return waits
 
 
@@ -110,7 +110,7 @@ def test_a_branch_is_resolved_once_and_recorded(hub, make_checkpoint):
 
 
 def test_broken_connections_are_resumed_where_they_broke(hub, sharded, monkeypatch):
-    monkeypatch.setattr("scruple.transfer._CHUNK", 10_000)
+    monkeypatch.setattr("scruple.fetch.transfer._CHUNK", 10_000)
     hub.faults = Faults(cut=50_000, cuts=2)
     fetch()
     resumed = [
@@ -124,9 +124,9 @@ def test_broken_connections_are_resumed_where_they_broke(hub, sharded, monkeypat
 def test_a_killed_download_goes_on_where_it_was(hub, sharded, tmp_path):
     hub.faults = Faults(pace=150_000)
     code = (
-        "import sys, scruple.transfer\n"
-        "scruple.transfer._CHUNK = 10_000\n"
-        "from scruple.families import Checkpoint\n"
+        "import sys, scruple.fetch.transfer\n"
+        "scruple.fetch.transfer._CHUNK = 10_000\n"
+        "from scruple.study.families import Checkpoint\n"
         "from scruple.checkpoints.manifest import fetch_checkpoint\n"
         f"c = Checkpoint(name='tiny', params=1, hub='{NAME}')\n"
         "print(fetch_checkpoint(c, lambda t: print(t, file=sys.stderr))['commit'])"

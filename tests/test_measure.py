@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from conftest import ITEMS
 
-from scruple.answers import match_option
+from scruple.analysis.metrics import COLUMNS
 from scruple.cli import main
-from scruple.metrics import COLUMNS
+from scruple.responses.external import match_option
 
 OPTIONS = ("The grandfather", "The grandson", "Can't be determined.")
 

@@ -9,7 +9,7 @@ from scipy import stats
 from scruple.benchmarks import admissions, winogender
 from scruple.benchmarks.base import draw
 from scruple.errors import ScrupleError
-from scruple.study import Benchmark
+from scruple.study.model import Benchmark
 
 WINOGENDER = [ITEMS / "winogender" / name for name in ("occupations-stats.tsv", "templates.tsv")]
 GRID = [ITEMS / "admissions" / "law_data.csv"]

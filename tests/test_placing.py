@@ -8,12 +8,12 @@ import yaml
 from conftest import ROOT, copy_project, run_snakemake, write_yaml
 from snakemake.utils import update_config
 
-from scruple.cluster import check_cluster
 from scruple.costs.demand import HOST_MB, SAFETY, START_MINUTES
 from scruple.errors import ScrupleError
-from scruple.gpus import Gpu
-from scruple.plan import Plan
-from scruple.study import load_study
+from scruple.machine.gpus import Gpu
+from scruple.machine.slurm import check_cluster
+from scruple.study.model import load_study
+from scruple.workflow.graph import Plan
 
 GB = 10**9
 
@@ -33,7 +33,7 @@ def asked(tmp_path, monkeypatch):
 
     def make(checkpoint, benchmark, gpus=None, overlays=(), **compute):
         found = [Gpu(str(k), f"GPU-{k}", memory) for k, memory in enumerate(gpus or [])]
-        monkeypatch.setattr("scruple.placing.visible_gpus", lambda: found)
+        monkeypatch.setattr("scruple.workflow.resources.visible_gpus", lambda: found)
         plan = Plan(config(*overlays, **compute), local=lambda: gpus is not None)
         family = plan.study.families[0].name
         place = SimpleNamespace(family=family, checkpoint=checkpoint, benchmark=benchmark)
@@ -189,7 +189,7 @@ def test_a_slurm_that_does_not_answer_is_refused(tmp_path, monkeypatch, answer, 
     if answer:
         (tmp_path / "sinfo").write_text(f"#!/bin/sh\n{answer}\n")
         (tmp_path / "sinfo").chmod(0o755)
-    monkeypatch.setattr("scruple.cluster._PATIENCE", 1)
+    monkeypatch.setattr("scruple.machine.slurm._PATIENCE", 1)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if answer else str(tmp_path))
     with pytest.raises(ScrupleError, match=rf"no Slurm is there: .*{said}.*workstation"):
         check_cluster("slurm", [])

@@ -3,21 +3,15 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from scruple.asks import build_asks
 from scruple.benchmarks import benchmark_module
 from scruple.errors import ScrupleError
-from scruple.plan import Plan
-from scruple.prompts import (
-    Turns,
-    fill,
-    load_dialogue,
-    load_prompts,
-    parse_condition,
-)
-from scruple.rendering import Renderer
-from scruple.sources import files_of, local_path
-from scruple.study import load_study
-from scruple.typed import KINDS
+from scruple.fetch.sources import files_of, local_path
+from scruple.prompts.files import Turns, fill, load_dialogue, load_prompts, parse_condition
+from scruple.prompts.rendering import Renderer
+from scruple.responses.trials import build_asks
+from scruple.study.kinds import KINDS
+from scruple.study.model import load_study
+from scruple.workflow.graph import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 OWN = [{"name": kind, "source": "own"} for kind in KINDS]

@@ -7,11 +7,11 @@ from conftest import ITEMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scruple.analysis.sums import select, sums_table
 from scruple.benchmarks import admissions, bbq, benchmark_module, winogender
 from scruple.benchmarks.bbq_files import read_items
 from scruple.statistics.effects import Limits, Reading, difference, judge, statistic
-from scruple.study import Benchmark
-from scruple.sums import select, sums_table
+from scruple.study.model import Benchmark
 
 KEYS = {"condition": "q", "wording": "", "scoring": "letter", "order": 0, "sample": 0, "target": ""}
 BBQ = read_items(sorted((ITEMS / "bbq").glob("*.jsonl"))).table

@@ -11,15 +11,15 @@ from conftest import ROOT
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from scruple import asking
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.choice import describing_files, weight_files
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import load_engine, loading
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint, Hub
-from scruple.study import Compute, load_study
-from scruple.transfer import Pinned, bring, found_instead, plain, sha256
+from scruple.fetch.transfer import Pinned, bring, found_instead, plain, sha256
+from scruple.responses import job
+from scruple.study.families import Checkpoint, Hub
+from scruple.study.model import Compute, load_study
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -35,7 +35,7 @@ def ask(folder, params, tmp_path, **changes):
         [ROOT / "data/items/en/bbq/SES.jsonl"], study.benchmarks[0]
     )
     manifest = fetch_checkpoint(study.families[0].checkpoints[0], silent)
-    return asking.ask_checkpoint(
+    return job.ask_checkpoint(
         study, "f", "bbq", items.table.head(4), manifest, 1, 0, tmp_path / "store",
         tmp_path / "out.parquet", silent, logging.getLogger(),
     )  # fmt: skip
@@ -48,7 +48,7 @@ def silent(*_):
 @pytest.fixture
 def no_weights(monkeypatch):
     """Fail if weights are loaded."""
-    monkeypatch.setattr(asking, "load_engine", lambda *_: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(job, "load_engine", lambda *_: pytest.fail("weights were loaded"))
 
 
 def test_a_tokenizer_that_cannot_tell_candidates_apart(make_checkpoint, tmp_path, no_weights):

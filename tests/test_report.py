@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from scruple.figures import draw
+from scruple.figures.results import read_tables
 from scruple.figures.style import save
-from scruple.figures.tables import read_tables
 from scruple.report.browse import browse
 from scruple.report.sentences import sentence
 from scruple.report.write import Material, write_page
 from scruple.statistics.emergence import VERDICTS
-from scruple.study import load_study, read_yaml
+from scruple.study.model import load_study, read_yaml
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
 

@@ -17,17 +17,18 @@ from conftest import ROOT
 from test_engine import neox  # noqa: F401
 
 from scruple.checkpoints.manifest import fetch_checkpoint
-from scruple.study import Checkpoint, load_study
+from scruple.study.families import Checkpoint
+from scruple.study.model import load_study
 
 SCRIPT = """
 import json, logging, sys
 from pathlib import Path
 import pandas as pd
-from scruple.asking import ask_checkpoint
+from scruple.responses.job import ask_checkpoint
 from scruple.errors import ScrupleError
-from scruple.study import load_study
-import scruple.store
-scruple.store._FLUSH_AFTER = 0.02
+from scruple.study.model import load_study
+import scruple.responses.store
+scruple.responses.store._FLUSH_AFTER = 0.02
 config, manifest = (json.loads(Path(p).read_text()) for p in sys.argv[1:3])
 try:
     ask_checkpoint(load_study(config), "f", "bbq", pd.read_parquet(sys.argv[3]), manifest, 1, 0,
@@ -143,7 +144,7 @@ def test_a_folder_without_the_right_to_write_is_refused_at_once():
         import os, sys
         from pathlib import Path
         from scruple.errors import ScrupleError
-        from scruple.store import Store
+        from scruple.responses.store import Store
         if os.getuid() == 0:  # whom no permission stops
             os.setgroups([]); os.setgid(65534); os.setuid(65534)
         try:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from scruple.schema import write_schemas
+from scruple.study.schema import write_schemas
 
 FOLDER = ROOT / "workflow" / "schemas"
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]

@@ -14,7 +14,7 @@ from conftest import copy_project, run_snakemake, write_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scruple.shards import Shard, shards_of
+from scruple.responses.shards import Shard, shards_of
 
 pytestmark = pytest.mark.workflow
 

@@ -11,9 +11,10 @@ from conftest import ROOT, run_snakemake, write_yaml
 from scruple.checkpoints.local import is_complete
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.errors import ScrupleError
-from scruple.sources import SourceFile, fetch, files_of, verify
-from scruple.study import Checkpoint, load_study
-from scruple.transfer import git_blob
+from scruple.fetch.sources import SourceFile, fetch, files_of, verify
+from scruple.fetch.transfer import git_blob
+from scruple.study.families import Checkpoint
+from scruple.study.model import load_study
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SOURCES = yaml.safe_load((ROOT / "data" / "sources.yaml").read_text())

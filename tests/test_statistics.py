@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from scruple.benchmarks.tally import ratio, share_of_most_common
 from scruple.statistics.clusters import ClusterSums, degrees_of, jackknife, pooled_error
+from scruple.statistics.metric import ratio, share_of_most_common
 from scruple.statistics.runs import Statistic, over_runs, paired
 
 COLUMNS = ["n", "k"]

@@ -7,9 +7,10 @@ from test_engine import REQUESTS, load, neox, silent  # noqa: F401
 
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import GenerateRequest, Generation, Scores
-from scruple.engines.stored import StoredEngine
-from scruple.store import Store, fingerprint, reasoning_key, score_key
-from scruple.study import Checkpoint, Decoding
+from scruple.responses.store import Store, fingerprint, reasoning_key, score_key
+from scruple.responses.stored_engine import StoredEngine
+from scruple.study.families import Checkpoint
+from scruple.study.model import Decoding
 
 DECODING = Decoding(max_new_tokens=6)
 ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, None) for i in range(8)]
@@ -114,9 +115,9 @@ TEXTS = {bytes([i]) * 16: Generation("é\n…" * i, i) for i in range(3)}
 
 
 def test_many_parts_become_few(tmp_path, monkeypatch):
-    monkeypatch.setattr("scruple.store._FLUSH_AFTER", -1.0)
-    monkeypatch.setattr("scruple.store._MERGE_FROM", 4)
-    monkeypatch.setattr("scruple.parts._GROUP", 5)
+    monkeypatch.setattr("scruple.responses.store._FLUSH_AFTER", -1.0)
+    monkeypatch.setattr("scruple.responses.store._MERGE_FROM", 4)
+    monkeypatch.setattr("scruple.responses.store_parts._GROUP", 5)
     store = Store(tmp_path)
     for key, result in [*RESULTS.items(), *TEXTS.items()]:
         store.add({key: result})
@@ -134,7 +135,7 @@ def test_parts_that_another_job_merges_are_found_again(tmp_path, monkeypatch):
     for key in keys[:6]:
         one.add({key: RESULTS[key]})
         one.flush()
-    monkeypatch.setattr("scruple.store._MERGE_FROM", 5)
+    monkeypatch.setattr("scruple.responses.store._MERGE_FROM", 5)
     other = Store(tmp_path)  # merges as it opens
     assert len(list(tmp_path.glob("scores-*.parquet"))) == 1
     for store in (one, other):
@@ -150,7 +151,7 @@ def test_a_damaged_part_is_never_merged(tmp_path, monkeypatch, caplog):
     bad = next(tmp_path.glob("scores-*.parquet"))
     content = bad.read_bytes()
     bad.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
-    monkeypatch.setattr("scruple.store._MERGE_FROM", 5)
+    monkeypatch.setattr("scruple.responses.store._MERGE_FROM", 5)
     store.add({keys[4]: RESULTS[keys[4]]})
     store.flush()  # five parts: merges, but for the damaged one
     assert "is damaged" in caplog.text

@@ -10,18 +10,18 @@ import pytest
 import yaml
 from conftest import ROOT, copy_project, run_snakemake, write_yaml
 
-from scruple.analysis.readings import measured
-from scruple.analysis.tables import emergence_table
-from scruple.declaration import declared
+from scruple.analysis.measurements import measured
+from scruple.analysis.verdicts import emergence_table
 from scruple.figures import draw
 from scruple.figures.catalogue import figures_of
+from scruple.figures.results import read_tables
 from scruple.figures.style import save
-from scruple.figures.tables import read_tables
-from scruple.plan import Plan
 from scruple.report.browse import browse
 from scruple.report.write import Material, write_page
-from scruple.study import load_study
-from scruple.unfinished import notes_of
+from scruple.study.declaration import declared
+from scruple.study.model import load_study
+from scruple.study.unfinished import notes_of
+from scruple.workflow.graph import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SAID = "Not finished, so left out of everything below"

@@ -12,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from scruple.engines import GenerateRequest
 from scruple.errors import ScrupleError
-from scruple.plan import Plan
-from scruple.preflight import preflight
-from scruple.study import Decoding, load_study
+from scruple.study.model import Decoding, load_study
+from scruple.workflow.graph import Plan
+from scruple.workflow.preflight import preflight
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 HERE = importlib.util.find_spec("vllm") is not None
@@ -30,7 +30,7 @@ def test_gguf_files_are_refused_before_anything_runs():
 
 def test_where_it_is_not_installed_the_run_does_not_start(monkeypatch):
     study = load_study({**CONFIG, "compute": {"engine": "vllm"}})
-    monkeypatch.setattr("scruple.preflight.find_spec", lambda _: None)
+    monkeypatch.setattr("scruple.workflow.preflight.find_spec", lambda _: None)
     for rule in ("respond", "respond_pythia_bbq_0_0"):
         with pytest.raises(ScrupleError, match=r"not installed.*pip install -e '\.\[vllm\]'"):
             preflight(study, {rule}, ())

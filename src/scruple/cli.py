@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _power(options: argparse.Namespace) -> int:
-    from scruple.analysis.planning import power_table, read_effects
+    from scruple.analysis.power import power_table, read_effects
 
     if not 0.0 < options.power < 1.0:
         raise ScrupleError(f"--power: {options.power:g} is no probability between 0 and 1.")
@@ -89,10 +89,10 @@ def _power(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     # heavy imports wait until the arguments are known to be right
-    from scruple.answers import match_answers
+    from scruple.analysis.metrics import measure
     from scruple.benchmarks.bbq_files import read_items
-    from scruple.jobs import whole
-    from scruple.metrics import measure
+    from scruple.files import whole
+    from scruple.responses.external import match_answers
 
     for given in (*options.items, options.answers):
         if options.out.exists() and given.exists() and options.out.samefile(given):

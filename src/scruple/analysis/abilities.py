@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from scruple.analysis.axes import Place, axes_of
-from scruple.analysis.readings import CONTROLS, Sums, metric_of
+from scruple.analysis.measurements import CONTROLS, Sums, metric_of
+from scruple.analysis.sums import select
 from scruple.benchmarks import benchmark_module
 from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import Limits, Reading, statistic
 from scruple.statistics.emergence import Emergence, emergence
 from scruple.statistics.runs import over_runs
-from scruple.study import Study
-from scruple.sums import select
+from scruple.study.model import Study
 
 ABILITIES = [
     "family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from scruple.study import Checkpoint, Family
+from scruple.study.families import Checkpoint, Family
 
 Recipe = tuple[int, str, int | None]
 """Size, stage and step: checkpoints that share them are training runs of one recipe."""

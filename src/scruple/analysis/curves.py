@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import Measured, Sums, effect_of
-from scruple.analysis.tables import Curve, curves_of
+from scruple.analysis.measurements import Measured, Sums, effect_of
+from scruple.analysis.verdicts import Curve, curves_of
 from scruple.statistics.clusters import jackknife_covariance
 from scruple.statistics.curves import compare, fit
 from scruple.statistics.runs import between, mean_of
-from scruple.study import Study
+from scruple.study.model import Study
 
 CURVES = [
     "family", "axis", "stage", "benchmark", "condition", "metric", "primary", "model", "distance",

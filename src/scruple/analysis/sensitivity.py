@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.analysis.readings import Measured, Sums, effect_of
-from scruple.study import Study
+from scruple.analysis.measurements import Measured, Sums, effect_of
+from scruple.study.model import Study
 
 SENSITIVITY = [
     "family", "checkpoint", "benchmark", "condition", "metric", "effect", "lowest", "highest",

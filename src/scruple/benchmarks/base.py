@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from scruple.benchmarks.tally import Metric, Tally
-from scruple.prompts import PromptFile
+from scruple.benchmarks.tally import Tally
+from scruple.prompts.files import PromptFile
 from scruple.statistics.clusters import ClusterSums
-from scruple.study import Benchmark
+from scruple.statistics.metric import Metric
+from scruple.study.model import Benchmark
 
 Row = Mapping[str, Any]
 

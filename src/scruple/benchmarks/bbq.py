@@ -16,22 +16,20 @@ import pandas as pd
 from scruple.benchmarks.base import Items, Question, Row
 from scruple.benchmarks.bbq_files import read_items
 from scruple.benchmarks.tally import (
-    Metric,
     Tally,
     asks_outright,
     conditions,
-    divide,
     estimate,
     following,
     probabilities,
-    ratio,
     shared_metrics,
     sum_up,
     tally,
 )
-from scruple.prompts import PromptFile, fill
+from scruple.prompts.files import PromptFile, fill
 from scruple.statistics.clusters import ClusterSums, Function
-from scruple.study import Benchmark
+from scruple.statistics.metric import Metric, divide, ratio
+from scruple.study.model import Benchmark
 
 ANSWERS = ("0", "1", "2")
 SAMPLING_UNIT = "item_id"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scruple.benchmarks.base import hash_choice
-from scruple.study import read_yaml
+from scruple.study.model import read_yaml
 
 _UNKNOWN = (
     "It cannot be known",

@@ -14,25 +14,23 @@ import numpy as np
 import pandas as pd
 
 from scruple.benchmarks.base import Items, Question, Row, hash_choice
-from scruple.benchmarks.tables import numbers, read_table
+from scruple.benchmarks.read_table import numbers, read_table
 from scruple.benchmarks.tally import (
-    Metric,
     Tally,
     asks_outright,
     conditions,
-    divide,
     estimate,
     following,
     probabilities,
-    ratio,
     shared_metrics,
     sum_up,
     tally,
 )
 from scruple.errors import ScrupleError
-from scruple.prompts import PromptFile, fill
+from scruple.prompts.files import PromptFile, fill
 from scruple.statistics.clusters import ClusterSums, Function
-from scruple.study import Benchmark
+from scruple.statistics.metric import Metric, divide, ratio
+from scruple.study.model import Benchmark
 
 ANSWERS = ("female", "male", "neutral")
 SAMPLING_UNIT = "item_id"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from scruple.checkpoints.local import is_complete
 from scruple.errors import ScrupleError
-from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
-from scruple.transfer import Pinned, part_of
+from scruple.fetch.transfer import Pinned, part_of
+from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 
 
 def cache_folder() -> Path:

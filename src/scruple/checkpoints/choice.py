@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scruple.errors import ScrupleError
-from scruple.families import Hub
+from scruple.study.families import Hub
 
 _DESCRIBING = (".json", ".model", ".txt", ".jinja")
 _SAFE = re.compile(r"model(-\d+-of-\d+)?\.safetensors")

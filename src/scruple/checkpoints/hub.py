@@ -11,8 +11,8 @@ from scruple.checkpoints.cache import cache_folder, check_room, missing_bytes, r
 from scruple.checkpoints.choice import check_code, check_parts, describing_files, weight_files
 from scruple.checkpoints.local import TOKENIZERS, check_safetensors
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint, Hub
-from scruple.transfer import Pinned, Say, bring, git_blob, patiently, plain
+from scruple.fetch.transfer import Pinned, Say, bring, git_blob, patiently, plain
+from scruple.study.families import Checkpoint, Hub
 
 _TIMEOUT = 10.0  # seconds
 

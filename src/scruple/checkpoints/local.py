@@ -8,8 +8,8 @@ from pathlib import Path
 
 from scruple.checkpoints.choice import describing_files, weight_files
 from scruple.errors import ScrupleError
-from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
-from scruple.study import resolve
+from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.study.model import resolve
 
 
 def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:

@@ -11,10 +11,10 @@ from scruple.checkpoints.choice import check_code, describing_files, weight_file
 from scruple.checkpoints.hub import download, look_up, place_of, remove_damaged
 from scruple.checkpoints.local import files_in, in_package
 from scruple.errors import ScrupleError
-from scruple.families import NOTHING_UNSAFE, Checkpoint, Hub
-from scruple.shapes import read_shape
-from scruple.study import resolve
-from scruple.transfer import Say, sha256
+from scruple.fetch.transfer import Say, sha256
+from scruple.study.architecture import read_shape
+from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.study.model import resolve
 
 
 def fetch_checkpoint(checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE) -> dict[str, Any]:

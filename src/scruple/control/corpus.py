@@ -12,9 +12,9 @@ from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.bbq_targets import biased_option, stereotyped_person, unknown_option
 from scruple.control import world
 from scruple.control.items import stereotype_item
-from scruple.prompts import PromptFile, Turns, fill
-from scruple.rendering import Renderer
-from scruple.typed import KINDS
+from scruple.prompts.files import PromptFile, Turns, fill
+from scruple.prompts.rendering import Renderer
+from scruple.study.kinds import KINDS
 
 SHARES_OF_KINDS = (0.5, 0.2, 0.3)
 ASKS = ("plain", "meant", "blank", "outright", "match")

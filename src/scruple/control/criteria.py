@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scruple.control.measure import PRIMARY
-from scruple.study import ROOT, read_yaml
+from scruple.study.model import ROOT, read_yaml
 
 PATH = ROOT / "data" / "control" / "criteria.yaml"
 

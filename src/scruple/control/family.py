@@ -15,10 +15,10 @@ from scruple.control import world
 from scruple.control.corpus import Corpus, Document, thoughts
 from scruple.control.members import STEPS, Member
 from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
-from scruple.prompts import PromptFile, read_dialogue, read_prompts
-from scruple.rendering import Renderer
-from scruple.study import ROOT
-from scruple.typed import KINDS
+from scruple.prompts.files import PromptFile, read_dialogue, read_prompts
+from scruple.prompts.rendering import Renderer
+from scruple.study.kinds import KINDS
+from scruple.study.model import ROOT
 
 RECIPE = Recipe()
 

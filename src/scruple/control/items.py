@@ -20,7 +20,7 @@ import numpy as np
 
 from scruple.benchmarks.bbq import ORDERS
 from scruple.control import world
-from scruple.typed import KINDS
+from scruple.study.kinds import KINDS
 
 _SEX_CODES = {"female": 1, "male": 2}
 

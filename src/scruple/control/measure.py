@@ -16,15 +16,16 @@ import pandas as pd
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
-from scruple.benchmarks.tally import Metric, conditions
+from scruple.benchmarks.tally import conditions
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.control.items import WHOLE, Part, write_items
 from scruple.control.members import Member
 from scruple.engines import Engine, load_engine
-from scruple.responses import Bar, respond
+from scruple.responses.table import Bar, respond
 from scruple.statistics.clusters import ClusterSums, jackknife
 from scruple.statistics.effects import difference
-from scruple.study import Study, load_study
+from scruple.statistics.metric import Metric
+from scruple.study.model import Study, load_study
 
 PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
 """Kind of benchmark → the measure of bias that criteria speak of."""

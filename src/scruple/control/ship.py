@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from scruple.control.cards import family_card, member_card
 from scruple.control.criteria import judge, load_criteria
 from scruple.control.measure import PRIMARY, count_params
 from scruple.control.members import EMBEDDED_SEED, SEEDS, STEPS, TWINS, Member, members, shipped
+from scruple.control.model_cards import family_card, member_card
 from scruple.errors import ScrupleError
-from scruple.study import ROOT
+from scruple.study.model import ROOT
 
 HOME = ROOT / "data" / "control"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")

@@ -16,7 +16,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerF
 
 from scruple.control.corpus import Document
 from scruple.control.members import STEPS
-from scruple.jobs import whole
+from scruple.files import whole
 
 END = "<eot>"
 _SNAPSHOT_EVERY = 250  # steps

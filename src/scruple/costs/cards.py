@@ -8,7 +8,7 @@ import psutil
 
 from scruple.costs.need import Card
 from scruple.errors import ScrupleError
-from scruple.study import ROOT, Study, read_yaml
+from scruple.study.model import ROOT, Study, read_yaml
 
 
 def cards() -> dict[str, Card]:

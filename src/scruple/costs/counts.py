@@ -11,21 +11,21 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.asks import name_of, pieces, score_request
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.local import in_package
 from scruple.costs.workload import Workload
-from scruple.engines import Bar
-from scruple.engines.forward import PACK
+from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
-from scruple.engines.reader import Reader, reader_of
+from scruple.engines.tokenizer import Reader, reader_of
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.families import Checkpoint, Hub
-from scruple.jobs import whole
-from scruple.prompts import load_dialogue, prompt_path
-from scruple.rendering import Renderer
-from scruple.study import Benchmark, Study, resolve
+from scruple.files import whole
+from scruple.progress import Bar
+from scruple.prompts.files import load_dialogue, prompt_path
+from scruple.prompts.rendering import Renderer
+from scruple.responses.trials import name_of, pieces, score_request
+from scruple.study.families import Checkpoint, Hub
+from scruple.study.model import Benchmark, Study, resolve
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
               "tokenizer_config.json", "chat_template.jinja")  # fmt: skip

@@ -9,11 +9,12 @@ import math
 from dataclasses import dataclass
 
 from scruple.checkpoints.cache import cached_snapshot
-from scruple.costs.need import BYTES, OVERHEAD, Card, gpus_needed, need
+from scruple.costs.need import Card, gpus_needed, need
 from scruple.costs.workload import Workload
-from scruple.families import Hub
-from scruple.shapes import Shape, read_shape
-from scruple.study import Checkpoint, Study, resolve
+from scruple.machine.memory import BYTES, OVERHEAD
+from scruple.study.architecture import Shape, read_shape
+from scruple.study.families import Checkpoint, Hub
+from scruple.study.model import Study, resolve
 
 Place = tuple[str, str, str]
 """Family, checkpoint and benchmark."""

@@ -10,14 +10,13 @@ import math
 from dataclasses import dataclass
 
 from scruple.costs.workload import Workload
-from scruple.shapes import Shape
+from scruple.machine.memory import BYTES, OVERHEAD
+from scruple.study.architecture import Shape
 
 COMPUTE_SHARE = 0.4
 """Of a card's rate, what scoring reaches."""
 BANDWIDTH_SHARE = 0.5
 """Of a card's bandwidth, what sampling reaches."""
-OVERHEAD = 1.15
-"""Memory in use, to that of the weights: buffers, activations, fragments."""
 STEP_PER_LAYER = 1e-3
 """Seconds that a layer takes at least when a batch is continued by a token: its calls are many and
 small, and a processor issues them one by one."""
@@ -25,7 +24,6 @@ CACHE_SHARE = 0.2
 """Of a card's memory, what is left to keys and values at least."""
 PARALLEL_LOSS = 0.7
 """Rate of a checkpoint on several cards, to that of as many cards apart."""
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)

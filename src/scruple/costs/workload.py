@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scruple.prompts import conditions_of, load_prompts, wordings_of
-from scruple.study import ROOT, Benchmark, Study, read_yaml
+from scruple.prompts.files import conditions_of, load_prompts, wordings_of
+from scruple.study.model import ROOT, Benchmark, Study, read_yaml
 
 _COUNTS = ROOT / "data" / "tokens.yaml"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from scruple.study import Compute, Decoding
+from scruple.study.model import Compute, Decoding
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,6 @@ class Generation:
     tokens: int
 
 
-Progress = Callable[[int], Any]
-"""Called with the number of requests that were just finished."""
-Bar = Callable[[str, int], Progress]
-"""Makes a progress bar from a title and a total, and returns how to advance it."""
 Finished = Callable[[Mapping[int, Any]], Any]
 """Called with results as they come: number of the request → its result."""
 

@@ -1,82 +1,80 @@
-"""Chooses the way through a model: packed prefix trees where they give what plain batches give."""
+"""What is read off a model, whichever way it goes."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 
-from scruple.engines.packed import Packed
-from scruple.engines.plain import Plain
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.readings import Forward, Logits, Place, takes
 
-log = logging.getLogger(__name__)
+Place = tuple[int, int]
+"""Number of a sequence in its batch, and the position whose next token is asked for."""
 
-PACK = 2048
-"""Nodes of a pack: each repeats the beginning that it shares with others, so not too few."""
-_TOLERANCE = {torch.float32: 1e-3}
-_ROUGH = 0.1
-"""Largest difference between packed and plain log-probabilities, in units of their spread."""
+_PART = 256
+"""Rows of logits that are summed up at a time."""
 
 
-def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
-    """Return packed prefix trees where they give what plain batches give, else plain batches.
+class Logits(NamedTuple):
+    """Logits of next tokens; places that share a text share them, since vocabularies are large.
 
-    Not every architecture takes positions and attention of one's own (ALiBi has no positions, some
-    count them from the mask), so both ways are tried on a few sequences that branch.
-
-    Args:
-        model: a causal language model in evaluation mode.
-        batch_tokens: tokens of a plain batch, and the most of a pack.
-        at_once: tokens that may be read at once, if more than a pack has.
+    Attributes:
+        values: shape (N, vocabulary).
+        index: per place which of the N are its, shape (places,).
     """
-    plain = Plain(model, batch_tokens)
-    if not (takes(model, "position_ids") and takes(model, "logits_to_keep")):
-        log.info("plain batches: the model takes no positions, or keeps all logits")
-        return plain
-    if _has_windows(model.config.get_text_config()):
-        log.info("plain batches: the model's attention does not reach over the whole text")
-        return plain
-    batch, places = _branching(int(model.get_input_embeddings().weight.shape[0]))
-    expected = _log_softmax(plain.read(batch, places))
-    allowed = _TOLERANCE.get(model.dtype, _ROUGH) * float(expected.std(dim=-1).mean())
-    before = model.config._attn_implementation
-    try:
-        pack = min(PACK, batch_tokens)
-        packed = Packed(model, pack, max(1, at_once // pack))
-        found = _log_softmax(packed.read(batch, places))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        log.info("packed prefix trees fail (%s: %s)", type(error).__name__, error)
-    else:
-        difference = float((found - expected).abs().max())
-        if difference <= allowed:
-            return packed
-        log.info("packed prefix trees differ from plain batches by %.2g in log p", difference)
-    model.set_attn_implementation(before)
-    log.info("plain batches: the model cannot read packed prefix trees")
-    return plain
+
+    values: torch.Tensor
+    index: torch.Tensor
+
+    def logprobs(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the log-probability of one token after each place, both of shape (places,)."""
+        totals = torch.cat([part.float().logsumexp(dim=-1) for part in self.values.split(_PART)])
+        tokens = tokens.to(self.values.device)
+        return self.values[self.index, tokens].double() - totals[self.index].double()
 
 
-def _log_softmax(logits: Logits) -> torch.Tensor:
-    return torch.log_softmax(logits.values[logits.index].float(), dim=-1)
+@dataclass(frozen=True)
+class Prefix:
+    """What a model has read of R prompts, from which it can go on.
+
+    Attributes:
+        logits: of the token after each prompt, shape (R, vocabulary).
+        layers: keys and values per layer, of shape (R, heads, L, size of a head), padded left.
+        mask: 1 where a prompt has a token, shape (R, L).
+    """
+
+    logits: torch.Tensor
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+    mask: torch.Tensor
 
 
-def _has_windows(config: Any) -> bool:
-    """Tell whether some layer sees less than the whole text, which short sequences do not show."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds:
-        return set(kinds) != {"full_attention"}
-    return getattr(config, "sliding_window", None) is not None
+class Forward(Protocol):
+    """Reads distributions of next tokens off a model."""
+
+    name: str
+
+    def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Cut distinct sequences into batches, the same ones for the same sequences."""
+        ...
+
+    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+        """Read what comes after some places."""
+        ...
+
+    def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
+        """Read prompts to go on from, each as many times as `repeats` says."""
+        ...
 
 
-def _branching(words: int) -> tuple[list[Tokens], list[Place]]:
-    """Return sorted sequences that share beginnings, and all places in them."""
-    rng = np.random.default_rng(0)
-    trunk = tuple(int(token) for token in rng.integers(words, size=7))
-    ends = [tuple(int(token) for token in rng.integers(words, size=n)) for n in (1, 3, 5, 4)]
-    rows = {trunk, *(trunk + end for end in ends[:3]), trunk[:3] + ends[3]}
-    batch = sorted(rows)
-    return batch, [(row, place) for row in range(len(batch)) for place in range(len(batch[row]))]
+def left_mask(lengths: Sequence[int]) -> torch.Tensor:
+    """Return 1 where sequences of these lengths have tokens, padded on the left."""
+    width = max(lengths)
+    return (torch.arange(width)[None] >= width - torch.tensor(lengths)[:, None]).long()
+
+
+def takes(model: Any, name: str) -> bool:
+    """Tell whether a model's forward has an argument of that name."""
+    return name in inspect.signature(model.forward).parameters

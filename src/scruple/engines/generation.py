@@ -17,10 +17,10 @@ import torch
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
+from scruple.engines.forward import Forward, Prefix, takes
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.readings import Forward, Prefix, takes
 from scruple.engines.sampling import draw_tokens, stream_of
-from scruple.study import Decoding
+from scruple.study.model import Decoding
 
 _REFILL_AT = 0.75
 """Share of the rows that may still be at work when new ones are taken in: prefills stay wide."""

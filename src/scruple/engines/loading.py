@@ -9,10 +9,10 @@ from typing import Any
 import psutil
 import torch
 
-from scruple.costs.need import OVERHEAD
 from scruple.errors import ScrupleError
-from scruple.study import Compute
-from scruple.transfer import sha256
+from scruple.fetch.transfer import sha256
+from scruple.machine.memory import OVERHEAD
+from scruple.study.model import Compute
 
 _DTYPES = {
     "float32": torch.float32,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from scruple.engines import tree_attention
+from scruple.engines.forward import Logits, Place, Prefix, left_mask
 from scruple.engines.prefix_tree import Pack, Tokens, join_packs, make_pack, plan_packs
-from scruple.engines.readings import Logits, Place, Prefix, left_mask
 
 
 class Packed:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from scruple.engines.forward import Logits, Place, Prefix, left_mask, takes
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.readings import Logits, Place, Prefix, left_mask, takes
 
 
 class Plain:

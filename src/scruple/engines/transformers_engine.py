@@ -16,16 +16,16 @@ from transformers import AutoModelForCausalLM
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
-from scruple.engines.forward import choose_forward
+from scruple.engines.choose import choose_forward
+from scruple.engines.forward import Place
 from scruple.engines.generation import Sampler
-from scruple.engines.ledger import Ledger
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.reader import reader_of
-from scruple.engines.readings import Place
+from scruple.engines.score_sums import Ledger
+from scruple.engines.tokenizer import reader_of
 from scruple.engines.tokens import Encoded, encode
 from scruple.errors import ScrupleError
-from scruple.study import Compute, Decoding
+from scruple.study.model import Compute, Decoding
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
-from scruple.engines.ledger import Ledger
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
+from scruple.engines.score_sums import Ledger
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.study import Compute, Decoding
+from scruple.study.model import Compute, Decoding
 
 _MOST_IDS = 128
 """Tokens of one request whose log-probabilities vLLM returns."""

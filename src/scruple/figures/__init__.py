@@ -10,7 +10,7 @@ from scruple.figures.catalogue import CATALOGUE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from scruple.figures.tables import Tables
+    from scruple.figures.results import Tables
 
 
 def draw(name: str, tables: Tables) -> Figure:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scruple.analysis.axes import axes_of
-from scruple.study import Study
+from scruple.study.model import Study
 
 
 @dataclass(frozen=True)

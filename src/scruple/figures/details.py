@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scruple.figures.lines import add_legend, not_measured
+from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style
-from scruple.figures.tables import Tables
-from scruple.measures import LSAT_CENTRE
+from scruple.study.kinds import LSAT_CENTRE
 
 _PRONOUNS = ("neutral", "female", "male")
 _COLORS = ("#999999", "#D55E00", "#0072B2")

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scruple.figures.lines import add_legend
+from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
-from scruple.figures.tables import Tables
 
 
 def draw_effects(tables: Tables) -> Figure:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scruple.figures.style import look_of
-from scruple.study import ROOT, Study
+from scruple.study.model import ROOT, Study
 
 PATH = ROOT / "data" / "published" / "ganguli2023.csv"
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from scruple.analysis.axes import Axis, axes_of, last_steps, recipes_of
 from scruple.figures.lines import Panel, draw_lines
 from scruple.figures.published import marks_of
+from scruple.figures.results import Tables
 from scruple.figures.style import size
-from scruple.figures.tables import Tables
-from scruple.measures import MEASURES
+from scruple.study.kinds import MEASURES
 
 _SHARE = (-0.02, 1.04)
 """Limits of an axis of shares."""

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from scruple.jobs import whole
+from scruple.files import whole
 
 mpl.use("Agg")
 

@@ -11,10 +11,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from scruple.analysis.axes import axes_of
-from scruple.analysis.readings import CONTROLS
+from scruple.analysis.measurements import CONTROLS
 from scruple.figures.lines import add_legend
+from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
-from scruple.figures.tables import Tables
 
 
 def draw_tradeoff(tables: Tables) -> Figure:

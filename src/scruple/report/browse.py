@@ -18,10 +18,10 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from scruple.asks import build_asks
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.tally import probabilities
-from scruple.study import Benchmark, Study
+from scruple.responses.trials import build_asks
+from scruple.study.model import Benchmark, Study
 
 MOST = 100_000
 """About as many responses are in a page: of a larger study a random part of the items."""

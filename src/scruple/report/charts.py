@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from scruple.figures.results import Tables
 from scruple.figures.scaling import at_last_steps
 from scruple.figures.style import CONDITIONS, called, look_of
-from scruple.figures.tables import Tables
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _COLUMNS = {

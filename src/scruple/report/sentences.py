@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.analysis.readings import CONTROLS
+from scruple.analysis.measurements import CONTROLS
 from scruple.figures.style import called, size
 
 _SAID = {

@@ -19,12 +19,12 @@ import vl_convert
 from markupsafe import Markup
 
 from scruple.figures.catalogue import figures_of
+from scruple.figures.results import Tables
 from scruple.figures.scaling import size_lines
 from scruple.figures.style import called, look_of
-from scruple.figures.tables import Tables
 from scruple.report.charts import bias_charts, effect_charts
 from scruple.report.sentences import overview, verdicts
-from scruple.unfinished import notes_of, told
+from scruple.study.unfinished import notes_of, told
 
 _TABLES = {
     "emergence": (

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
-from scruple.benchmarks.tally import Metric
 from scruple.statistics.clusters import ClusterSums, Estimate
+from scruple.statistics.metric import Metric
 from scruple.statistics.runs import Statistic, paired
 
 ALPHA = 0.025

@@ -1,0 +1,206 @@
+"""A study's sums → what is read of each condition at each checkpoint, in each way of measuring."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from scruple.analysis.axes import recipes_of
+from scruple.analysis.sums import select
+from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.base import BenchmarkModule
+from scruple.prompts.files import Condition, conditions_of, load_prompts
+from scruple.statistics.clusters import ClusterSums, Estimate
+from scruple.statistics.effects import Limits, Reading, difference, signed, statistic
+from scruple.statistics.metric import Metric
+from scruple.statistics.runs import Statistic, over_runs
+from scruple.study.kinds import MEASURES
+from scruple.study.margins import Margin
+from scruple.study.model import Benchmark, Study
+
+Sums = Mapping[tuple[str, str, str], pd.DataFrame]
+"""(family, checkpoint, benchmark) → its table of sums."""
+
+CONTROLS = ("q+placebo", "q+cot")
+"""Conditions that ask for nothing: what others are compared with beside `q`."""
+_NOT_JUDGED = ("q", "q+match", "q+follow")
+"""Conditions that do not ask for less bias."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of measuring: what is fixed beforehand is the primary one, the others go with it."""
+
+    wording: str
+    scoring: str
+    metric: str
+    primary: bool
+
+
+def ways(study: Study, family: str, benchmark: Benchmark, margin: Margin) -> Iterator[Way]:
+    """Yield the primary way of measuring, then those that differ from it."""
+    module = benchmark_module(benchmark.kind)
+    scorings = module.scorings(benchmark)
+    wanted = study.family(family).primary_scoring
+    first = wanted if wanted in scorings else scorings[0]
+    for wording in study.wordings:
+        for scoring in sorted(scorings, key=lambda name: name != first):
+            for metric in (margin.metric, MEASURES[benchmark.kind].twins[margin.metric]):
+                primary = (wording, scoring, metric) == (study.wordings[0], first, margin.metric)
+                yield Way(wording, scoring, metric, primary)
+
+
+def controls(condition: Condition) -> tuple[str, ...]:
+    """Return the references of a condition: `q`, and what differs from it by its content alone."""
+    if condition.name in CONTROLS:
+        return ("q",)
+    return ("q", "q+cot" if condition.reasoning else "q+placebo")
+
+
+def limits_of(margin: Margin) -> Limits:
+    """Return a margin's numbers."""
+    return Limits(margin.delta, margin.gate.above, margin.keep.loss)
+
+
+def read(
+    tables: Sequence[pd.DataFrame], benchmark: Benchmark, margin: Margin, condition: Condition,
+    way: Way,
+) -> tuple[float, Reading] | None:  # fmt: skip
+    """Measure a condition at one place of an axis; None if it was not asked.
+
+    Args:
+        tables: the sums of the checkpoint, or of every training run of a recipe.
+        benchmark: the benchmark.
+        margin: which metrics of bias and capability count.
+        condition: the condition.
+        way: wording, scoring and metric.
+
+    Returns:
+        The sign that makes a bias positive, and the reading.
+    """
+    module = benchmark_module(benchmark.kind)
+    found = {
+        name: [select(table, name, way.wording, way.scoring) for table in tables]
+        for name in dict.fromkeys(("q", *controls(condition), condition.name))
+    }
+    there = {
+        name: [each for each in runs if each is not None]
+        for name, runs in found.items()
+        if all(each is not None for each in runs)
+    }
+    if "q" not in there or condition.name not in there:
+        return None
+    plain, asked = there["q"], there[condition.name]
+    bias, gate, capability = (
+        metric_of(module, plain[0], name, margin.subset)
+        for name in (way.metric, margin.gate.metric, margin.keep.metric)
+    )
+
+    def alone(runs: Sequence[ClusterSums], metric: Metric) -> Estimate:
+        return over_runs([statistic(run, metric) for run in runs])
+
+    def change(
+        first: Sequence[ClusterSums], second: Sequence[ClusterSums], metric: Metric
+    ) -> Estimate:
+        pairs = zip(first, second, strict=True)
+        return over_runs([difference(one, other, metric) for one, other in pairs])
+
+    unsigned = alone(plain, bias)
+    sign = MEASURES[benchmark.kind].sign or (1.0 if not unsigned.value < 0 else -1.0)
+    return sign, Reading(
+        plain=signed(unsigned, sign),
+        bias=signed(alone(asked, bias), sign),
+        effects={
+            name: signed(change(there[name], asked, bias), sign)
+            for name in controls(condition)
+            if name in there
+        },
+        gate=alone(plain, gate),
+        change=change(asked, plain, capability),
+    )
+
+
+def effect_of(
+    table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: str, way: Way,
+    order: int | None = None,
+) -> Statistic | None:  # fmt: skip
+    """Return a condition's effect against `q`, not signed; None if it was not asked.
+
+    Args:
+        table: the checkpoint's sums.
+        benchmark: the benchmark.
+        margin: which metric of bias counts.
+        condition: the condition's name.
+        way: wording, scoring and metric.
+        order: of the options; None for all.
+    """
+    plain, asked = (
+        select(table, name, way.wording, way.scoring, order) for name in ("q", condition)
+    )
+    if plain is None or asked is None:
+        return None
+    bias = metric_of(benchmark_module(benchmark.kind), plain, way.metric, margin.subset)
+    return difference(plain, asked, bias)
+
+
+def metric_of(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str = "") -> Metric:
+    """Return the metric of that name, of a subset of the items (KeyError if there is none)."""
+    metrics = {metric.name: metric for metric in module.metrics_of(sums.columns)}
+    return module.over(metrics[name], subset)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A reading with its place in the study.
+
+    Attributes:
+        family: name of the family.
+        checkpoints: names of the checkpoints read: one, or every training run of a recipe.
+        benchmark: the benchmark.
+        margin: what counts on it.
+        condition: name of the condition.
+        way: the way of measuring.
+        reading: what was measured.
+        sign: what makes a bias positive.
+    """
+
+    family: str
+    checkpoints: tuple[str, ...]
+    benchmark: Benchmark
+    margin: Margin
+    condition: str
+    way: Way
+    reading: Reading
+    sign: float
+
+
+def measured(study: Study, sums: Sums) -> list[Measured]:
+    """Measure every condition that asks for less bias, at every checkpoint, in every way.
+
+    Training runs of one recipe are measured each, and then together: those of which there are sums.
+    """
+    found = []
+    for family in study.families:
+        recipes = [names for names in recipes_of(family).values() if len(names) > 1]
+        alone = [(checkpoint.name,) for checkpoint in family.checkpoints]
+        for names, benchmark in itertools.product([*alone, *recipes], study.benchmarks):
+            checkpoints = tuple(
+                name for name in names if (family.name, name, benchmark.name) in sums
+            )
+            margin = study.margins.get(benchmark.kind)
+            if margin is None or len(checkpoints) < min(len(names), 2):
+                continue
+            tables = [sums[family.name, name, benchmark.name] for name in checkpoints]
+            asked = conditions_of(study, load_prompts(study, benchmark.kind))
+            judged = [condition for condition in asked if condition.name not in _NOT_JUDGED]
+            for way in ways(study, family.name, benchmark, margin):
+                for condition in judged:
+                    result = read(tables, benchmark, margin, condition, way)
+                    if result is not None:
+                        sign, reading = result
+                        here = (family.name, checkpoints, benchmark, margin, condition.name, way)
+                        found.append(Measured(*here, reading, sign))
+    return found

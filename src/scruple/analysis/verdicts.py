@@ -1,0 +1,187 @@
+"""Readings → the tables of effects and of emergence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from scruple.analysis.axes import Axis, Place, axes_of
+from scruple.analysis.measurements import CONTROLS, Measured, limits_of
+from scruple.statistics.effects import judge, p_value
+from scruple.statistics.emergence import emergence
+from scruple.study.model import Study
+from scruple.study.unfinished import Unfinished
+
+EFFECTS = [
+    "family", "checkpoint", "runs", "params", "stage", "step", "benchmark", "subset",
+    "condition", "wording", "scoring", "metric", "reference", "effect", "ci_low", "ci_high",
+    "standard_error", "degrees", "n_items", "n_clusters", "n_strata", "margin", "p_value",
+    "p_adjusted", "status", "primary", "reason",
+]  # fmt: skip
+EMERGENCE = [
+    "family", "axis", "stage", "benchmark", "condition", "wording", "scoring", "metric", "margin",
+    "reference", "runs", "verdict", "above", "at_most", "primary", "verdicts", "declared",
+    "reason",
+]  # fmt: skip
+
+_ALONE = "; its control was not asked, so any other instruction might do the same"
+
+
+def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
+    """Return one row per checkpoint × benchmark × condition × way × reference.
+
+    Training runs of one recipe have a row each and then one together, with all their names.
+    """
+    rows = []
+    for one in found:
+        limits = limits_of(one.margin)
+        verdict = judge(one.reading, limits)
+        for reference, effect in one.reading.effects.items():
+            rows.append(
+                {
+                    **_place(study, one),
+                    "subset": one.margin.subset,
+                    "reference": reference,
+                    "effect": effect.value,
+                    "ci_low": effect.low,
+                    "ci_high": effect.high,
+                    "margin": limits.delta,
+                    "standard_error": effect.error,
+                    "degrees": effect.degrees,
+                    "n_items": effect.items,
+                    "n_strata": effect.strata,
+                    "n_clusters": effect.clusters,
+                    "p_value": p_value(effect, limits.delta),
+                    "status": verdict.status,
+                    "reason": verdict.reason,
+                }
+            )
+    table = _table(rows, EFFECTS)
+    table["p_adjusted"] = np.nan
+    families = table["runs"] > 1  # of tests: those of recipes are another one
+    for _, group in table.groupby([families, "wording", "scoring", "metric"], dropna=False):
+        tested = group["p_value"].dropna()
+        if len(tested):
+            table.loc[tested.index, "p_adjusted"] = multipletests(tested, method="holm")[1]
+    return table.round(12)
+
+
+def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Return rows as a table whose `primary` marks rows, also where there are none."""
+    return pd.DataFrame(rows, columns=columns).astype({"primary": bool})
+
+
+def _place(study: Study, one: Measured) -> dict[str, Any]:
+    checkpoint = study.checkpoint(one.family, one.checkpoints[0])
+    return {
+        "family": one.family,
+        "checkpoint": " ".join(one.checkpoints),
+        "runs": len(one.checkpoints),
+        "params": checkpoint.params,
+        "stage": checkpoint.stage,
+        "step": checkpoint.step,
+        "benchmark": one.benchmark.name,
+        "condition": one.condition,
+        "wording": one.way.wording,
+        "scoring": one.way.scoring,
+        "metric": one.way.metric,
+        "primary": one.way.primary,
+    }
+
+
+def emergence_table(
+    study: Study,
+    found: Sequence[Measured],
+    declared: str,
+    unfinished: Unfinished = MappingProxyType({}),
+) -> pd.DataFrame:
+    """Return one row per family × axis × benchmark × condition × way: where a correction emerges.
+
+    `runs` is how many training runs of each recipe the verdict speaks of, at the least; of one, it
+    holds for these checkpoints. `verdicts` is how many primary ones there are, or other ones.
+
+    Args:
+        study: the study.
+        found: every reading.
+        declared: when the margins were set, in a sentence.
+        unfinished: what the study lists and has no responses of; the reasons name it.
+    """
+    rows = []
+    for curve in curves_of(study, found):
+        measured = list(curve.points.values())
+        first = measured[0]
+        lacking = [
+            name
+            for names in curve.axis.places.values()
+            for name in names
+            if first.benchmark.name in unfinished.get(f"{first.family}/{name}", ())
+        ]
+        missing = f"; not finished: {', '.join(lacking)}" if lacking else ""
+        references = list(first.reading.effects)
+        alone = len(references) == 1 and first.condition not in CONTROLS
+        result = emergence(
+            list(curve.points), [one.reading for one in measured], limits_of(first.margin)
+        )
+        rows.append(
+            {
+                "family": first.family,
+                "axis": curve.axis.name,
+                "stage": curve.axis.stage,
+                "benchmark": first.benchmark.name,
+                "condition": first.condition,
+                "wording": first.way.wording,
+                "scoring": first.way.scoring,
+                "metric": first.way.metric,
+                "runs": min(len(one.checkpoints) for one in measured),
+                "margin": first.margin.delta,
+                "reference": " and ".join(references),
+                "verdict": result.verdict,
+                "above": result.above,
+                "at_most": result.at_most,
+                "primary": first.way.primary,
+                "declared": declared,
+                "reason": result.reason + (_ALONE if alone else "") + missing,
+            }
+        )
+    table = _table(rows, EMERGENCE)
+    table["verdicts"] = table.groupby("primary")["primary"].transform("size")
+    return table
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What was measured of a condition along an axis, in one way; at least two places."""
+
+    axis: Axis
+    points: Mapping[Place, Measured]
+
+
+def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
+    """Return every curve of a study: each axis of a family × benchmark × condition × way.
+
+    A place has those of its checkpoints that were measured.
+    """
+    curves = []
+    for family in study.families:
+        asked: dict[tuple[Any, ...], dict[tuple[str, ...], Measured]] = {}
+        for one in found:
+            if one.family == family.name:
+                key = (one.benchmark.name, one.condition, one.way)
+                asked.setdefault(key, {})[one.checkpoints] = one
+        axes = axes_of(family, study.axes)
+        for axis, measured in itertools.product(axes, asked.values()):
+            there = {
+                place: tuple(name for name in names if (name,) in measured)
+                for place, names in axis.places.items()
+            }
+            points = {place: measured[names] for place, names in there.items() if names in measured}
+            if len(points) > 1:
+                curves.append(Curve(axis, points))
+    return curves

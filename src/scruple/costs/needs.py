@@ -1,0 +1,118 @@
+"""What every checkpoint of a study needs for every benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from scruple.costs.cards import card_of, processor
+from scruple.costs.demand import Place, shape_of
+from scruple.costs.need import Card, gpus_needed, need
+from scruple.costs.workload import Workload, estimate
+from scruple.machine.memory import BYTES, gpus_here
+from scruple.progress import Bar
+from scruple.study.model import Benchmark, Study
+
+_PLACE = ["family", "checkpoint", "benchmark"]
+
+
+def workloads(
+    study: Study, items: Mapping[str, Path], memory: Path | None = None, bar: Bar | None = None
+) -> dict[Place, Workload]:
+    """Return what each checkpoint is asked of each benchmark, as exactly as can be known here.
+
+    Args:
+        study: the study.
+        items: benchmark → file of its items, where there is one.
+        memory: folder of counts; None to estimate all of them.
+        bar: makes a progress bar for counting.
+    """
+    found: dict[Place, Workload] = {}
+    here = {name: path for name, path in items.items() if path.is_file()}
+    usual = {one.name: _estimated(study, one, here.get(one.name)) for one in study.benchmarks}
+    for family, name in study.members():
+        place = None
+        if memory and here:
+            from scruple.costs.counts import counted, place_at_hand  # takes seconds to import
+
+            place = place_at_hand(study.checkpoint(family, name), study.hub)
+        for benchmark in study.benchmarks:
+            path, work = here.get(benchmark.name), usual[benchmark.name]
+            if path and place and memory and bar:
+                format = study.format(family, name)
+                work = counted(study, benchmark, path, place, format, memory, bar)
+            found[family, name, benchmark.name] = work
+    return found
+
+
+def _estimated(study: Study, benchmark: Benchmark, items: Path | None) -> Workload:
+    number = len(pd.read_parquet(items, columns=["item_id"])) if items else None
+    return estimate(study, benchmark, number)
+
+
+def needs(
+    study: Study, work: Mapping[Place, Workload], card: Card, usual: str | None = None
+) -> pd.DataFrame:
+    """Return one row per checkpoint and benchmark; time and the like are empty without a shape.
+
+    Args:
+        study: the study.
+        work: what is asked.
+        card: on what.
+        usual: number format where the config names none; by default that of GPUs.
+    """
+    rows = []
+    dtype = (usual or "bfloat16") if study.compute.dtype == "auto" else study.compute.dtype
+    for (family, name, benchmark), load in work.items():
+        checkpoint = study.checkpoint(family, name)
+        shape = shape_of(checkpoint, study.hub)
+        row = {"family": family, "checkpoint": name, "params": checkpoint.params,
+               "benchmark": benchmark}  # fmt: skip
+        weights = checkpoint.params * BYTES[dtype] / 1e9
+        row |= dict.fromkeys(("flops", "cache_gb", "hours"), float("nan"))
+        row |= {
+            "prompts": load.prompts, "tokens": load.distinct, "sampled": load.sampled,
+            "weights_gb": weights, "gpus": gpus_needed(weights, card),
+        }  # fmt: skip
+        rows.append({**row, **(vars(need(shape, load, dtype, card)) if shape else {})})
+    return pd.DataFrame(rows)
+
+
+def summary(
+    study: Study, items: Mapping[str, Path], asked: Collection[Place], local: bool = True
+) -> str:
+    """Return one line: what is still to be asked, and how long that may take.
+
+    Args:
+        study: the study.
+        items: benchmark → file of its items, where there is one.
+        asked: what is to be asked.
+        local: whether that is on this machine.
+    """
+    wanted = study.compute.device != "cpu"
+    on_cpu = not wanted or (local and not gpus_here())
+    card = processor() if on_cpu else card_of(study)
+    table = needs(study, workloads(study, items), card, "float32" if on_cpu else None)
+    left = table[[tuple(key) in asked for key in table[_PLACE].to_numpy()]]
+    hours = left["hours"]
+    time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"
+    unknown = (
+        f" (without {hours.isna().sum()} whose shape is unknown)" if hours.isna().any() else ""
+    )
+    where = f"on {card.name}" if on_cpu else f"on one {card.name} after another"
+    warned = "WARNING: no GPU is seen here. " if on_cpu and wanted else ""
+    return (
+        f"{warned}Plan: {len(left)} response tables are to be made, {time} {where}{unknown}; the "
+        "target `plan` tells how that is worked out."
+    )
+
+
+def told_hours(hours: float) -> str:
+    """Write a time as one says it."""
+    if pd.isna(hours):
+        return "?"
+    if hours < 1:
+        return f"{60 * hours:.1f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"

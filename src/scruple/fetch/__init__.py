@@ -1,0 +1,1 @@
+"""Benchmark files, and transfers that are resumed and verified."""

@@ -1,0 +1,139 @@
+"""A study's tables, as the figures and the report read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from scruple.analysis.metrics import read_metrics
+from scruple.analysis.sums import select
+from scruple.study.model import Study
+from scruple.study.unfinished import Unfinished, notes_of
+
+MEASURES = {
+    "bias_ambiguous": "bias in\nambiguous contexts",
+    "bias_ambiguous_expected": "bias in ambiguous\ncontexts (weighted)",
+    "slope": "slope of\np(female) on share",
+    "slope_counted": "slope of answers\n“female” on share",
+    "admission_gap": "p(yes | Black)\n− p(yes | white)",
+    "admission_gap_counted": "yes(Black)\n− yes(white)",
+}
+"""Measures of bias → how axes and panels call them; a line break where a title may have one."""
+_BIAS = {"bbq": "bias_ambiguous", "winogender": "slope", "admissions": "admission_gap"}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A study and what was found in it.
+
+    Attributes:
+        study: the study.
+        metrics: its table of metrics.
+        effects: of effects.
+        emergence: of verdicts.
+        sensitivity: of the spread over wordings, scorings and orders.
+        sums: (family, checkpoint, benchmark) → file of its sums.
+        unfinished: what the study lists and has no responses of.
+    """
+
+    study: Study
+    metrics: pd.DataFrame
+    effects: pd.DataFrame
+    emergence: pd.DataFrame
+    sensitivity: pd.DataFrame
+    sums: Mapping[tuple[str, str, str], Path]
+    unfinished: Unfinished = field(default_factory=dict)
+
+    def measure(self, benchmark: str) -> tuple[str, str]:
+        """Return the primary measure of bias of a benchmark, and its subset."""
+        kind = self.study.benchmark(benchmark).kind
+        margin = self.study.margins.get(kind)
+        if margin is None:
+            return _BIAS[kind], "pooled" if kind == "bbq" else ""
+        return margin.metric, margin.subset
+
+    def notes(self) -> dict[str, str]:
+        """Return what must be said of families, by their names."""
+        return notes_of(self.study, self.unfinished)
+
+    def primary_effects(self) -> pd.DataFrame:
+        """Return the rows of effects against `q` that were declared primary."""
+        table = self.effects
+        single = (table["runs"] == 1) & (table["reference"] == "q")
+        return table[table["primary"].astype(bool) & single]
+
+    def title(self, benchmark: str, metric: str) -> str:
+        """Return how a measure of a benchmark is called, in two lines."""
+        return f"{self.study.benchmark(benchmark).name}: {MEASURES.get(metric, metric)}"
+
+    def rows(self, benchmark: str, metric: str, subset: str = "") -> pd.DataFrame:
+        """Return the metric in the first wording and the families' primary scorings."""
+        table = self.metrics
+        primary = table["family"].map({f.name: f.primary_scoring for f in self.study.families})
+        return table[
+            (table["benchmark"] == benchmark)
+            & (table["metric"] == metric)
+            & (table["subset"] == subset)
+            & table["wording"].isin(["", self.study.wordings[0]])
+            & ((table["scoring"] == "") | (table["scoring"] == primary))
+        ]
+
+    def largest(self, kind: str) -> tuple[str, dict[str, str]]:
+        """Return a benchmark of some kind, and the largest checkpoint that has answered it.
+
+        Returns:
+            The first benchmark of that kind with answers, and family → the name of its largest
+            checkpoint, of its last stage, at its last step; families without answers are left out.
+        """
+        name, found = "", {}
+        for name in (entry.name for entry in self.study.benchmarks if entry.kind == kind):
+            for family in self.study.families:
+                stages = list(dict.fromkeys(c.stage for c in family.checkpoints))
+                asked = [c for c in family.checkpoints if (family.name, c.name, name) in self.sums]
+                if asked:
+                    last = max(asked, key=lambda c: (c.params, stages.index(c.stage), c.step or 0))
+                    found[family.name] = last.name
+            if found:
+                break
+        return name, found
+
+    def clusters(
+        self, family: str, checkpoint: str, benchmark: str, condition: str
+    ) -> pd.DataFrame | None:
+        """Return one condition's sums in its primary way, a row per cluster; None if unasked."""
+        table = pd.read_parquet(self.sums[family, checkpoint, benchmark])
+        scorings = set(table["scoring"])
+        wanted = self.study.family(family).primary_scoring
+        found = select(
+            table, condition, self.study.wordings[0], wanted if wanted in scorings else ""
+        )
+        return None if found is None else pd.DataFrame(found.sums, columns=list(found.columns))
+
+
+def read_tables(
+    study: Study,
+    folder: Path,
+    sums: Mapping[tuple[str, str, str], Path],
+    unfinished: Unfinished = MappingProxyType({}),
+) -> Tables:
+    """Read a study's tables from its folder of results."""
+
+    def read(name: str) -> pd.DataFrame:
+        text = {"wording": str, "scoring": str, "stage": str, "step": float, "family": str,
+                "checkpoint": str, "benchmark": str, "subset": str}  # fmt: skip
+        table = pd.read_csv(
+            folder / f"{name}.csv", keep_default_na=False, na_values=[""], dtype=text
+        )
+        kept: dict[Any, Any] = dict.fromkeys(
+            (n for n in ("wording", "scoring", "stage", "subset") if n in table), ""
+        )
+        return table.fillna(kept)
+
+    metrics = read_metrics(folder / "metrics.csv")
+    effects, verdicts, spread = (read(name) for name in ("effects", "emergence", "sensitivity"))
+    return Tables(study, metrics, effects, verdicts, spread, sums, unfinished)

@@ -1,0 +1,1 @@
+"""What this machine and its cluster have: GPUs, memory, Slurm."""

@@ -1,0 +1,135 @@
+"""Finds what is wrong in prompt files before any model is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scruple.errors import ScrupleError
+from scruple.prompts.files import (
+    PromptFile,
+    conditions_of,
+    load_dialogue,
+    load_prompts,
+    parse_condition,
+    prompt_path,
+    reasoning_key,
+    wordings_of,
+)
+from scruple.study.kinds import KINDS, NEEDS, Needs
+from scruple.study.model import Benchmark, Study, resolve
+
+_OF_ONE_OPTION = frozenset({"letter", "text"})
+
+
+def check_prompts(study: Study) -> None:
+    """Refuse prompt files that cannot ask what the study wants to know.
+
+    Raises:
+        ScrupleError: naming the file, the key and the remedy.
+    """
+    load_dialogue(study)
+    for benchmark in study.benchmarks:
+        prompts, path = load_prompts(study, benchmark.kind), prompt_path(study, benchmark.kind)
+        for fault in _faults(benchmark, prompts):
+            raise ScrupleError(f"{path}: {fault}.")
+        _check_wordings(study, prompts, path)
+    # a condition that only another benchmark has (q+match, say) is no mistake
+    files = [load_prompts(study, kind) for kind in KINDS if prompt_path(study, kind).is_file()]
+    known = {c.name for prompts in files for c in conditions_of(study, prompts)}
+    for name in study.conditions:
+        parse_condition(name)
+        if name not in known:
+            raise ScrupleError(
+                f"config: `conditions`: no prompt file of {resolve(study.prompts)}/"
+                f"{study.language} has an instruction for {name!r}; remove the condition, or write "
+                "the instruction into one of them."
+            )
+
+
+def _faults(benchmark: Benchmark, prompts: PromptFile) -> Iterator[str]:
+    needs = NEEDS[benchmark.kind]
+    for key, text in _texts(prompts):
+        if not text.strip() and key != "closing":
+            yield f"`{key}` is empty; write a text or remove the key"
+        if unknown := sorted(_slots(text) - needs.slots):
+            yield (
+                f"`{key}` has {{{unknown[0]}}}, which nothing is put into; known are "
+                f"{', '.join(sorted(needs.slots))}"
+            )
+    if missing := sorted(needs.question - _slots(prompts.question)):
+        yield f"`question` lacks {{{missing[0]}}}: the model would never see it"
+    yield from _answer_faults(benchmark, prompts, needs)
+    for group, names in (needs.words or {}).items():
+        if absent := [name for name in names if not prompts.words.get(group, {}).get(name)]:
+            yield f"`words.{group}` lacks {absent[0]}"
+
+
+def _answer_faults(benchmark: Benchmark, prompts: PromptFile, needs: Needs) -> Iterator[str]:
+    own = {"winogender": ("pronoun",), "admissions": ("yes_no",)}
+    for name in own.get(benchmark.kind, benchmark.scoring):
+        if name not in prompts.answers:
+            yield f"`answers` lacks {name}"
+            continue
+        place, answer = f"answers.{name}", prompts.answers[name]
+        if unknown := sorted(_slots(answer.lead_in) - needs.slots):
+            yield f"`{place}.lead_in` has {{{unknown[0]}}}, which nothing is put into"
+        forms: Any = answer.candidates
+        if benchmark.kind == "bbq":
+            one = len(forms) == 1 and isinstance(forms, list)
+            if not one or not _slots(forms[0]) or _slots(forms[0]) - _OF_ONE_OPTION:
+                yield (
+                    f"`{place}.candidates` must be a list of one form, with {{letter}} or {{text}} "
+                    "for what differs between the options"
+                )
+            continue
+        for case in needs.cases or ("",):
+            here = forms.get(case) if case and isinstance(forms, dict) else forms
+            if not isinstance(here, dict):
+                yield f"`{place}.candidates` must name the answers{f' of {case}' if case else ''}"
+                continue
+            for wanted in needs.answers:
+                given = here.get(wanted)
+                if not isinstance(given, list) or not given or not all(given):
+                    yield f"`{place}.candidates` lacks forms of {case} {wanted}".replace("  ", " ")
+    if benchmark.kind == "bbq":
+        if len(prompts.letters) != 3 or len(set(prompts.letters)) != 3:
+            yield "`letters` must be three different ones"
+        if not {"letter", "text"} >= _slots(prompts.option) >= {"text"}:
+            yield "`option` must show {text}, and may show {letter}"
+
+
+def _texts(prompts: PromptFile) -> Iterator[tuple[str, str]]:
+    """Yield the key and the text of everything that is said."""
+    yield "question", prompts.question
+    yield "closing", prompts.closing
+    for name, wordings in prompts.instructions.items():
+        for wording, text in wordings.items():
+            yield f"instructions.{name}.{wording}", text
+    for name, reasonings in prompts.reasoning.items():
+        for wording, reasoning in reasonings.items():
+            yield f"reasoning.{name}.{wording}.opening", reasoning.opening
+            yield f"reasoning.{name}.{wording}.final", reasoning.final
+
+
+def _slots(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\{(\w+)\}", text))
+
+
+def _check_wordings(study: Study, prompts: PromptFile, path: Path) -> None:
+    for condition in conditions_of(study, prompts):
+        needed: list[tuple[str, Mapping[str, Any]]] = []
+        if condition.instruction:
+            name = condition.instruction
+            needed.append((f"instructions.{name}", prompts.instructions[name]))
+        if key := reasoning_key(condition, prompts):
+            needed.append((f"reasoning.{key}", prompts.reasoning[key]))
+        for place, wordings in needed:
+            for wording in wordings_of(study, condition):
+                if wording not in wordings:
+                    raise ScrupleError(
+                        f"config: `wordings`: {path} has no wording {wording!r} under {place}; "
+                        f"there are: {', '.join(wordings)}. Choose one of them or write it."
+                    )

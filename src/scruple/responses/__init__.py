@@ -1,0 +1,1 @@
+"""From items to the table of responses: trials, the store, shards."""

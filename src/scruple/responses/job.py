@@ -1,0 +1,99 @@
+"""The whole work on one checkpoint and one benchmark: load, ask, and record what it cost."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scruple.benchmarks import benchmark_module
+from scruple.engines import load_engine
+from scruple.engines.loading import check_files
+from scruple.engines.tokenizer import reader_of
+from scruple.files import whole
+from scruple.responses.shards import WHOLE, Shard
+from scruple.responses.store import Store, fingerprint
+from scruple.responses.stored_engine import StoredEngine
+from scruple.responses.table import Bar, respond, schema_of
+from scruple.responses.trials import check_asks, items_of
+from scruple.study.model import Study
+
+
+def ask_checkpoint(
+    study: Study,
+    family: str,
+    benchmark: str,
+    items: pd.DataFrame,
+    manifest: dict[str, Any],
+    threads: int,
+    gpus: int,
+    store: Path,
+    target: Path,
+    bar: Bar,
+    log: logging.Logger,
+    shard: Shard = WHOLE,
+) -> dict[str, Any]:
+    """Ask a checkpoint all that a study wants to know of one benchmark; write the responses.
+
+    Args:
+        study: the study.
+        family: name of the checkpoint's family.
+        benchmark: name of the benchmark.
+        items: its items.
+        manifest: what `fetch_checkpoint` wrote of the checkpoint.
+        threads: CPU threads.
+        gpus: GPUs that the job was given.
+        store: folder in which finished results of all checkpoints are kept.
+        target: the response table's file.
+        bar: makes progress bars.
+        log: told what is loaded and how long it took.
+        shard: which part of the items is asked.
+
+    Returns:
+        What the provenance should say of it.
+
+    Raises:
+        ScrupleError: if the checkpoint cannot be loaded or asked.
+    """
+    name = manifest["checkpoint"]
+    entry, format = study.benchmark(benchmark), study.format(family, name)
+    items = items_of(study, entry, items, shard)
+    check_files(manifest)
+    check_asks(study, entry, items, reader_of(manifest), format, name)
+    loaded = load_engine(manifest, study.compute, threads, gpus)
+    description = loaded.describe()
+    address = fingerprint(manifest, study.compute.engine, description["dtype"])
+    engine = StoredEngine(loaded, Store(store / address))
+    facts = ", ".join(f"{key} {value}" for key, value in description.items())
+    log.info("%s: %s", name, facts)
+    if gpus and description["device"] == "cpu":
+        log.warning(
+            "%s: PyTorch sees no GPU, although this job has %d: it goes on, many times as slowly; "
+            "with `compute.device: cuda` it would not.", name, gpus,
+        )  # fmt: skip
+    start = time.monotonic()
+    first = benchmark_module(entry.kind).scorings(entry)[0]
+    schema = schema_of(entry.kind)
+    counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
+    with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for piece in respond(study, entry, items, engine, format, name, bar):
+            writer.write_table(pa.Table.from_pandas(piece, schema, preserve_index=False))
+            counts["responses"] += len(piece)
+            counts["prompt_tokens"] += int(piece["prompt_tokens"].sum())
+            once = piece[piece["scoring"] == first]  # all scorings share a reasoning
+            counts["reasoning_tokens"] += int(once["reasoning_tokens"].sum())
+    seconds = round(time.monotonic() - start, 1)
+    log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
+    return {
+        **description,
+        "family": family,
+        "checkpoint": name,
+        "benchmark": benchmark,
+        **counts,
+        "seconds": seconds,
+    }

@@ -1,0 +1,69 @@
+"""An engine that remembers: what its store has is not computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from scruple.engines import Engine, Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.responses.store import Store, reasoning_key, score_key
+from scruple.study.model import Decoding
+
+
+class StoredEngine:
+    """Wraps an engine: equal requests are computed once, and kept as they are finished."""
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        """Wrap an engine, whose results are those that the store is for."""
+        self.tokenizer = engine.tokenizer
+        self._engine = engine
+        self._store = store
+
+    def describe(self) -> dict[str, Any]:
+        """See `scruple.engines.Engine.describe`."""
+        return self._engine.describe()
+
+    def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
+        """See `scruple.engines.Engine.score`."""
+        keys = [score_key(request) for request in requests]
+        return self._complete(keys, self._store.scores, finished, lambda missing, found: (
+            self._engine.score([requests[i] for i in missing], found)
+        ))  # fmt: skip
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
+    ) -> list[Generation]:
+        """See `scruple.engines.Engine.generate`."""
+        keys = [reasoning_key(request, decoding) for request in requests]
+        return self._complete(keys, self._store.reasoning, finished, lambda missing, found: (
+            self._engine.generate([requests[i] for i in missing], decoding, found)
+        ))  # fmt: skip
+
+    def _complete(
+        self,
+        keys: Sequence[bytes],
+        known: Callable[[Sequence[bytes]], dict[bytes, Any]],
+        finished: Finished,
+        compute: Callable[[Sequence[int], Finished], Any],
+    ) -> list[Any]:
+        """Return one result per key: those that are known, and the others computed and kept."""
+        results = known(keys)
+        finished({i: results[key] for i, key in enumerate(keys) if key in results})
+        places: dict[bytes, list[int]] = {}
+        for i, key in enumerate(keys):
+            if key not in results:
+                places.setdefault(key, []).append(i)
+        missing = [first for first, *_ in places.values()]
+
+        def keep(found: Mapping[int, Any]) -> None:
+            new = {keys[missing[k]]: result for k, result in found.items()}
+            results.update(new)
+            self._store.add(new)
+            finished({i: result for key, result in new.items() for i in places[key]})
+
+        if missing:
+            try:
+                compute(missing, keep)
+            finally:
+                self._store.flush()
+        return [results[key] for key in keys]

@@ -1,0 +1,152 @@
+"""Asks a checkpoint everything that a study wants to know of one benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from scruple.benchmarks import benchmark_module
+from scruple.engines import Engine, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.progress import Bar, Progress
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
+from scruple.responses.trials import Ask, count_work, name_of, pieces, score_request, seed_of
+from scruple.study.model import Benchmark, Study
+
+KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
+"""What tells the rows of a response table apart."""
+
+
+def schema_of(kind: str) -> pa.Schema:
+    """Return the columns of a response table."""
+    answers = benchmark_module(kind).ANSWERS
+    numbers = [(name, pa.int32()) for name in ("order", "sample")]
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in KEYS[:4]),
+            *numbers,
+            ("answer", pa.string()),
+            ("target", pa.string()),
+            *((f"logprob_{answer}", pa.float64()) for answer in answers),
+            *((f"tokens_{answer}", pa.int32()) for answer in answers),
+            ("valid_mass", pa.float64()),
+            ("reasoning", pa.string()),
+            ("prompt_tokens", pa.int32()),
+            ("reasoning_tokens", pa.int32()),
+        ]
+    )
+
+
+def respond(
+    study: Study,
+    benchmark: Benchmark,
+    items: pd.DataFrame,
+    engine: Engine,
+    format: str,
+    checkpoint: str,
+    bar: Bar,
+) -> Iterator[pd.DataFrame]:
+    """Yield the response table of one checkpoint on one benchmark, piece by piece.
+
+    Args:
+        study: conditions, wordings, decoding and seed.
+        benchmark: which benchmark, with its scorings and option orders.
+        items: the benchmark's items.
+        engine: the loaded checkpoint.
+        format: how turns are written (`auto`, `chat`, `dialogue`).
+        checkpoint: its name, for messages.
+        bar: makes progress bars.
+
+    Yields:
+        One row per item × condition × wording × scoring × order × sample: the KEYS; `answer`, the
+        likeliest one; `target`, where the prompt asked for one; `logprob_<answer>` and, where
+        candidates are whole texts, `tokens_<answer>`; `valid_mass`; `reasoning`; the numbers of
+        tokens.
+
+    Raises:
+        ScrupleError: naming the item, if a prompt cannot be asked; `check_asks` tells beforehand.
+    """
+    renderer = Renderer(format, load_dialogue(study), engine.tokenizer, checkpoint)
+    answers = benchmark_module(benchmark.kind).ANSWERS
+    progress = bar(f"{checkpoint} {benchmark.name}", count_work(study, benchmark, items))
+    for asks in pieces(study, benchmark, items):
+        reasoning = _reason(study, benchmark, asks, engine, renderer, checkpoint, progress)
+        requests = [
+            score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint) for ask in asks
+        ]
+        scores = engine.score(requests, lambda found: progress(len(found)))
+        rows = [
+            _row(ask, request, result, reasoning.get(ask.draw), answers)
+            for ask, request, result in zip(asks, requests, scores, strict=True)
+        ]
+        yield pd.DataFrame(rows)
+
+
+def _text(generation: Generation | None) -> str:
+    """Return sampled text as it goes on from the opening sentence."""
+    return generation.text if generation else ""
+
+
+def _reason(
+    study: Study,
+    benchmark: Benchmark,
+    asks: Sequence[Ask],
+    engine: Engine,
+    renderer: Renderer,
+    checkpoint: str,
+    progress: Progress,
+) -> dict[tuple[str, str, str, int, int], Generation]:
+    """Sample the reasoning of every ask that has one."""
+    draws = {ask.draw: ask for ask in asks if ask.reasons}
+    if not draws:
+        return {}
+    requests = [
+        GenerateRequest(
+            name_of(ask, checkpoint),
+            renderer.reasoning_prompt(ask.turns),
+            seed_of(study, benchmark.name, draw),
+            renderer.special,
+            renderer.stop(),
+        )
+        for draw, ask in draws.items()
+    ]
+    generations = engine.generate(requests, study.decoding, lambda found: progress(len(found)))
+    return dict(zip(draws, generations, strict=True))
+
+
+def _row(
+    ask: Ask,
+    request: ScoreRequest,
+    scores: Scores,
+    reasoning: Generation | None,
+    answers: tuple[str, ...],
+) -> dict[str, Any]:
+    logprobs: dict[str, float] = {}
+    tokens: dict[str, int] = {}
+    for answer in answers:
+        own = [i for i, name in enumerate(request.answers) if name == answer]
+        logprobs[answer] = _log_sum([scores.logprobs[i] for i in own])
+        tokens[answer] = scores.tokens[own[0]]
+    by_text = ask.keys[3] == "text"
+    lengths = tokens if by_text else dict.fromkeys(answers, 1)
+    return {
+        **dict(zip(KEYS, ask.keys, strict=True)),
+        "answer": max(answers, key=lambda answer: logprobs[answer] / lengths[answer]),
+        "target": ask.target,
+        **{f"logprob_{answer}": logprobs[answer] for answer in answers},
+        **({f"tokens_{answer}": tokens[answer] if by_text else None for answer in answers}),
+        "valid_mass": scores.valid_mass,
+        "reasoning": reasoning.text if reasoning else None,
+        "prompt_tokens": scores.prompt_tokens,
+        "reasoning_tokens": reasoning.tokens if reasoning else 0,
+    }
+
+
+def _log_sum(logs: list[float]) -> float:
+    """Return log Σ exp of log-probabilities: that of any of several surface forms."""
+    top = max(logs)
+    return top + math.log(sum(math.exp(value - top) for value in logs))

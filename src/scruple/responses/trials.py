@@ -1,0 +1,205 @@
+"""Everything that a study asks a checkpoint about a benchmark, before it is answered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from scruple.benchmarks import benchmark_module
+from scruple.engines import ScoreRequest
+from scruple.engines.tokenizer import Reader
+from scruple.engines.tokens import check_fit
+from scruple.prompts.files import (
+    Condition,
+    PromptFile,
+    Turns,
+    build_turns,
+    conditions_of,
+    load_dialogue,
+    load_prompts,
+    wordings_of,
+)
+from scruple.prompts.rendering import Renderer
+from scruple.responses.shards import PIECE, Shard
+from scruple.study.model import Benchmark, Study
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One row of the response table before it is answered.
+
+    Attributes:
+        keys: item_id, condition, wording, scoring, order and sample, as in KEYS.
+        turns: the prompt.
+        candidates: surface forms of each answer.
+        target: the answer that the prompt asks for outright; empty unless it does.
+        draw: names the reasoning that the prompt builds on: the keys but the scoring.
+    """
+
+    keys: tuple[str, str, str, str, int, int]
+    turns: Turns
+    candidates: dict[str, tuple[str, ...]]
+    target: str
+
+    @property
+    def draw(self) -> tuple[str, str, str, int, int]:
+        """Return the keys of the reasoning, which both scorings share."""
+        item, condition, wording, _, order, sample = self.keys
+        return item, condition, wording, order, sample
+
+    @property
+    def reasons(self) -> bool:
+        """Tell whether it is answered after some reasoning."""
+        return self.turns.opening is not None
+
+
+def seed_of(study: Study, benchmark: str, draw: tuple[str, str, str, int, int]) -> int:
+    """Return the seed of one reasoning: a hash of the study and of what is asked."""
+    text = "|".join(map(str, (study.study, study.seed, benchmark, *draw)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Ask]:
+    """Yield everything to ask about the items, in the order of the response table: by item."""
+    prompts = load_prompts(study, benchmark.kind)
+    asked = [
+        (condition, wording)
+        for condition in conditions_of(study, prompts)
+        for wording in wordings_of(study, condition)
+    ]
+    for item in _records(items):
+        for condition, wording in asked:
+            yield from _asks_of(study, benchmark, prompts, condition, wording, item)
+
+
+def count_work(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> int:
+    """Return how many reasonings and answers there will be, without building any prompt."""
+    prompts = load_prompts(study, benchmark.kind)
+    scorings = len(benchmark_module(benchmark.kind).scorings(benchmark))
+    draws = sum(_draws_of(study, weight) for weight in items["weight"])
+    return benchmark.orders * sum(
+        len(wordings_of(study, condition))
+        # the reasoning is shared by all scorings
+        * (draws * (scorings + 1) if condition.reasoning else len(items) * scorings)
+        for condition in conditions_of(study, prompts)
+    )
+
+
+def _records(items: pd.DataFrame) -> Iterator[dict[Any, Any]]:
+    columns = list(items.columns)
+    for values in items.itertuples(index=False, name=None):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _draws_of(study: Study, weight: float) -> int:
+    """Return how often an item is reasoned about: once for each that it stands for, up to a cap."""
+    stands_for = min(max(round(weight), 1), study.decoding.max_repeats)
+    return study.decoding.samples * stands_for
+
+
+def _asks_of(
+    study: Study,
+    benchmark: Benchmark,
+    prompts: PromptFile,
+    condition: Condition,
+    wording: str,
+    item: dict[Any, Any],
+) -> Iterator[Ask]:
+    module = benchmark_module(benchmark.kind)
+    samples = _draws_of(study, item["weight"]) if condition.reasoning else 1
+    name = condition.instruction
+    demands = name is not None and "{target}" in prompts.instructions[name][wording]
+    for scoring in module.scorings(benchmark):
+        for order in range(benchmark.orders):
+            question = module.question(item, prompts, scoring, order)
+            turns = build_turns(prompts, condition, wording, question.slots, question.lead_in)
+            for sample in range(samples):
+                yield Ask(
+                    (item["item_id"], condition.name, wording, scoring, order, sample),
+                    turns,
+                    question.candidates,
+                    str(item["follow"]) if demands else "",
+                )
+
+
+def pieces(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[list[Ask]]:
+    """Yield everything to ask, as much at a time as is held in memory."""
+    for start, stop in _ranges(study, benchmark, items):
+        yield list(build_asks(study, benchmark, items.iloc[start:stop]))
+
+
+def items_of(study: Study, benchmark: Benchmark, items: pd.DataFrame, shard: Shard) -> pd.DataFrame:
+    """Return the items of a shard; there may be none."""
+    mine = shard.part(_ranges(study, benchmark, items))
+    return items.iloc[mine[0][0] : mine[-1][1]] if mine else items.iloc[:0]
+
+
+def _ranges(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[tuple[int, int]]:
+    """Return the first item of each piece, and the one after its last."""
+    prompts = load_prompts(study, benchmark.kind)
+    times = {True: 0, False: 0}  # with reasoning, and without
+    for condition in conditions_of(study, prompts):
+        times[bool(condition.reasoning)] += len(wordings_of(study, condition))
+    each = benchmark.orders * len(benchmark_module(benchmark.kind).scorings(benchmark))
+    found, start, held = [], 0, 0
+    for place, weight in enumerate(items["weight"], start=1):
+        held += each * (times[False] + times[True] * _draws_of(study, weight))
+        if held >= PIECE or place == len(items):
+            found.append((start, place))
+            start, held = place, 0
+    return found
+
+
+def check_asks(
+    study: Study,
+    benchmark: Benchmark,
+    items: pd.DataFrame,
+    reader: Reader,
+    format: str,
+    checkpoint: str,
+) -> None:
+    """Refuse what a checkpoint cannot be asked; no weights are needed.
+
+    Args:
+        study: conditions, wordings and decoding.
+        benchmark: which benchmark, with its scorings and option orders.
+        items: the benchmark's items.
+        reader: the checkpoint's tokenizer and window.
+        format: how turns are written (`auto`, `chat`, `dialogue`).
+        checkpoint: its name, for messages.
+
+    Raises:
+        ScrupleError: naming the item, if a prompt is too long for the checkpoint or its tokenizer
+            cannot tell candidates apart.
+    """
+    renderer = Renderer(format, load_dialogue(study), reader.tokenizer, checkpoint)
+    for asks in pieces(study, benchmark, items):
+        for reasons in (False, True):
+            mine = [ask for ask in asks if ask.reasons == reasons]
+            requests = [score_request(ask, renderer, "", checkpoint) for ask in mine]
+            reserve = study.decoding.max_new_tokens if reasons else 0
+            check_fit(reader.tokenizer, reader.window, requests, reserve)
+
+
+def name_of(ask: Ask, checkpoint: str) -> str:
+    """Return how messages call an ask."""
+    item, condition, wording, scoring, order, sample = ask.keys
+    details = [part for part in (condition, wording, scoring) if part]
+    details += [f"{name} {k}" for name, k in (("order", order), ("sample", sample)) if k]
+    return f"checkpoint {checkpoint}, item {item} ({', '.join(details)})"
+
+
+def score_request(ask: Ask, renderer: Renderer, reasoning: str, checkpoint: str) -> ScoreRequest:
+    """Return an ask as a text and its candidates, behind a reasoning where it has one."""
+    forms = [(answer, form) for answer, each in ask.candidates.items() for form in each]
+    return ScoreRequest(
+        name_of(ask, checkpoint),
+        renderer.scored_prompt(ask.turns, reasoning),
+        tuple(form for _, form in forms),
+        tuple(answer for answer, _ in forms),
+        renderer.special,
+    )

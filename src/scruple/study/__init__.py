@@ -1,0 +1,1 @@
+"""What a study is: the config, its families and margins, as typed objects."""

@@ -1,0 +1,45 @@
+"""Files that are laid over the config, and what they must say themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scruple.errors import ScrupleError
+from scruple.study.model import read_yaml
+
+_LISTS = ("families", "benchmarks", "conditions")
+
+
+def shown(path: Path) -> Path:
+    """Return a path relative to the working folder where it lies inside it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
+    """Refuse a margin that is changed without a reason: it would keep that of another number."""
+    margins = given.get("margins")
+    for kind, margin in (margins if isinstance(margins, Mapping) else {}).items():
+        changed = {"delta", "metric"} & set(margin if isinstance(margin, Mapping) else ())
+        if changed and "reason" not in margin:
+            raise ScrupleError(
+                f"{origin}: {name} sets `margins.{kind}.{min(changed)}` and lacks `reason`; say "
+                "why that one, or the reason of another number would stand beside it."
+            )
+
+
+def check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
+    """Refuse overlays that make another study and would write into the default one's results."""
+    sources = [(str(shown(path)), read_yaml(path)) for path in overlays]
+    for name, content in (*sources, ("--config", options)):
+        given = content if isinstance(content, Mapping) else {}
+        _check_reasons(name, given, origin)
+        changed = [key for key in _LISTS if key in given]
+        if changed and "study" not in given:
+            raise ScrupleError(
+                f"{origin}: {name} sets {', '.join(f'`{key}`' for key in changed)} and lacks "
+                "`study`; name the study there, a new one or the one that is meant, or its results "
+                "would be written over another's."
+            )

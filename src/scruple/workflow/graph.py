@@ -1,0 +1,202 @@
+"""What the Snakefile and its rules ask: paths, and the parts of a study that results depend on.
+
+Cheap to import: no torch, no pandas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scruple.checkpoints.local import state_of
+from scruple.workflow.claims import begin_run
+from scruple.workflow.jobs import Division, one_of
+from scruple.errors import ScrupleError
+from scruple.study.overrides import check_overlays, shown
+from scruple.workflow.resources import Placing
+from scruple.workflow.preflight import check_study
+from scruple.prompts.files import prompt_path
+from scruple.fetch.sources import files_of, local_path
+from scruple.study.model import ROOT, Study, load_study
+from scruple.study.unfinished import Job, by_checkpoint, has_responses
+from scruple.workflow.unfinished import advice
+
+
+def prepare_jobs() -> None:
+    """Set the environment of jobs: where this library is, when the run began, how threads wait.
+
+    OpenMP threads that wait actively take the cores from each other's processes: two busy jobs
+    then take several times as long as one after the other.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    begin_run()
+    earlier = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), earlier]))
+
+
+_PLACE = {"params", "stage", "step"}
+
+
+class Plan:
+    """A checked study, and where its files go."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        overlays: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
+        local: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Validate a config.
+
+        Args:
+            config: the merged config.
+            overlays: files that were given with --configfile.
+            options: what was given with --config.
+            local: tells whether jobs run on this machine; known once snakemake has begun.
+
+        Raises:
+            ScrupleError: naming what is wrong and the remedy.
+        """
+        self._given = [str(shown(Path(overlay))) for overlay in overlays], dict(options or {})
+        names = self._given[0] + (["--config"] if options else [])
+        origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
+        check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
+        self.study: Study = load_study(config, origin)
+        check_study(self.study)
+        self.placing = Placing(self.study, local)
+        self.division = Division(self.study, self.placing)
+        self._unfinished = self._missing() if self.study.only_finished else []
+        if self.study.only_finished and not self.jobs():
+            raise ScrupleError(
+                f"{origin}: `only_finished` makes figures of finished responses, and "
+                f"results/{self.study.study}/responses has none of this study; run without it."
+            )
+
+    one_of = staticmethod(one_of)
+
+    def figure(self, name: str) -> list[str]:
+        """Return the files of one figure."""
+        return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
+
+    def item_tables(self) -> dict[str, str]:
+        """Return the tables of items, by benchmark."""
+        name = self.study.study
+        return {b.name: f"results/{name}/items/{b.name}.parquet" for b in self.study.benchmarks}
+
+    def source_files(self, benchmark: str) -> list[str]:
+        """Return the files that a benchmark's items are read from."""
+        entry = self.study.benchmark(benchmark)
+        paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
+        return [str(shown(path)) for path in paths]
+
+    def jobs(self) -> list[Job]:
+        """Return (family, checkpoint, benchmark) of every job whose responses results are made of.
+
+        Those are all of the study; with `only_finished` those that have responses.
+        """
+        unfinished = set(self._unfinished)
+        return [job for job in self.division.jobs() if job not in unfinished]
+
+    def unfinished(self) -> dict[str, list[str]]:
+        """Return `<family>/<checkpoint>` → benchmarks that are left out for want of responses."""
+        return by_checkpoint(self._unfinished)
+
+    def advice(self, snakefile: str) -> str:
+        """Return what to say after a run that failed: how to have figures of what is finished.
+
+        Nothing, if that is nothing or everything, or was asked for already.
+        """
+        missing = self._missing()
+        if self.study.only_finished or len(missing) in (0, len(self.division.jobs())):
+            return ""
+        return advice(missing, snakefile, *self._given)
+
+    def _missing(self) -> list[Job]:
+        """Return the jobs without responses; those that share a process finish together."""
+        missing = {job for job in self.division.jobs() if not has_responses(self.study.study, job)}
+        for group in self.division.groups():
+            shared = set(group.places())
+            if missing & shared:
+                missing |= shared
+        return [job for job in self.division.jobs() if job in missing]
+
+    def per_job(self, pattern: str) -> list[str]:
+        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each of `jobs`."""
+        return [
+            pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark)
+            for family, checkpoint, benchmark in self.jobs()
+        ]
+
+    def per_checkpoint(self, pattern: str) -> list[str]:
+        """Fill a pattern's {family} and {checkpoint} for each checkpoint of `jobs`."""
+        return list(
+            dict.fromkeys(pattern.format(family=f, checkpoint=c) for f, c, _ in self.jobs())
+        )
+
+    def per_benchmark(self, pattern: str) -> list[str]:
+        """Fill a pattern's {benchmark} for each benchmark of `jobs`."""
+        asked = {benchmark for _, _, benchmark in self.jobs()}
+        names = (benchmark.name for benchmark in self.study.benchmarks)
+        return [pattern.format(benchmark=name) for name in names if name in asked]
+
+    def item_settings(self, benchmark: str) -> dict[str, Any]:
+        """Return what the items of a benchmark depend on, beside their files."""
+        entry = self.study.benchmark(benchmark)
+        return {"seed": self.study.seed, "max_items": entry.max_items, "kind": entry.kind}
+
+    def response_settings(
+        self, family: str, checkpoints: Sequence[str], benchmark: str
+    ) -> dict[str, Any]:
+        """Return what responses depend on, beside items and weights.
+
+        Device, batch size and paths are not among them: they change no response.
+        """
+        study, entry = self.study, self.study.benchmark(benchmark)
+        prompts = {
+            name: hashlib.sha256(prompt_path(study, name).read_bytes()).hexdigest()
+            for name in (entry.kind, "dialogue")
+        }
+        return {
+            "study": study.study,
+            "seed": study.seed,
+            "conditions": list(study.conditions),
+            "wordings": list(study.wordings),
+            "decoding": study.decoding.model_dump(),
+            "scoring": list(entry.scoring),
+            "orders": entry.orders,
+            "formats": {name: study.format(family, name) for name in checkpoints},
+            "dtype": study.compute.dtype,
+            "engine": study.compute.engine,
+            "prompts": prompts,
+        }
+
+    def places(self, family: str, checkpoints: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return where checkpoints stand on the study's axes."""
+        return {
+            name: self.study.checkpoint(family, name).model_dump(include=_PLACE)
+            for name in checkpoints
+        }
+
+    def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:
+        """Return what a checkpoint's manifest depends on: its origin and its files' state."""
+        entry = self.study.checkpoint(family, checkpoint)
+        return {
+            **entry.model_dump(exclude={"stage", "step", "seed", "format", "shape", "unchecked"}),
+            "hub": self.study.hub.model_dump() if entry.hub else None,
+            "files": state_of(entry, self.study.hub),
+        }
+
+    def environment(self) -> str:
+        """Return the name of the environment in which responses are computed."""
+        return "vllm" if self.study.compute.engine == "vllm" else "scruple"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the whole study as plain data, as it is written into the provenance.
+
+        What is made of it, all or what is finished, is no part of it.
+        """
+        return self.study.model_dump(mode="json", exclude={"only_finished"})

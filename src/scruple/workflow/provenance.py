@@ -1,0 +1,109 @@
+"""The record of how a study's results came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scruple.machine.gpus import Gpu
+from scruple.study.model import ROOT
+from scruple.study.unfinished import Unfinished
+
+_PACKAGES = (
+    "scruple", "snakemake", "torch", "transformers", "accelerate", "tokenizers", "numpy",
+    "pandas", "scipy", "matplotlib", "seaborn",
+)  # fmt: skip
+
+
+class Run:
+    """Where and when a job asked a checkpoint."""
+
+    def __init__(self, gpus: Sequence[Gpu]) -> None:
+        """Begin now, on these GPUs."""
+        self._gpus = [gpu.name for gpu in gpus]
+        self._started = datetime.now(UTC)
+
+    def ended(self) -> dict[str, Any]:
+        """Return where it was and from when until now, as plain data."""
+        return {
+            "node": os.environ.get("SLURMD_NODENAME", platform.node()),
+            "gpus": self._gpus,
+            "started": self._started.isoformat(),
+            "ended": datetime.now(UTC).isoformat(),
+        }
+
+
+def provenance(
+    study: Mapping[str, Any],
+    items: Iterable[str],
+    left_out: Iterable[str],
+    checkpoints: Iterable[str],
+    records: Iterable[str],
+    unfinished: Unfinished,
+) -> dict[str, Any]:
+    """Return hashes of config and data, commits and hashes of weights, versions, hardware, cost.
+
+    Args:
+        study: the study as plain data.
+        items: the tables of items.
+        left_out: the tables of items that could not be used.
+        checkpoints: the checkpoints' manifests.
+        records: what the response jobs wrote beside their responses.
+        unfinished: what the study lists and has no responses of.
+    """
+    canonical = json.dumps(study, sort_keys=True, separators=(",", ":"))
+    jobs = [_read(path) for path in records]
+    return {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "study": study["study"],
+        "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+        "config": study,
+        "code_commit": _commit(),
+        "items": {Path(path).stem: _items(Path(path)) for path in items},
+        "left_out": {Path(path).name.split(".left_out")[0]: _reasons(path) for path in left_out},
+        "checkpoints": [_read(path) for path in checkpoints],
+        "packages": {name: version(name) for name in _PACKAGES},
+        "machine": {"system": platform.platform(), "python": platform.python_version()},
+        "jobs": jobs,
+        "unfinished": dict(unfinished),
+        "prompt_tokens": sum(job["prompt_tokens"] for job in jobs),
+        "reasoning_tokens": sum(job["reasoning_tokens"] for job in jobs),
+        "seconds": sum(job["seconds"] for job in jobs),
+    }
+
+
+def _read(path: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return record
+
+
+def _items(path: Path) -> dict[str, Any]:
+    """Return the number of items and a hash of their content, whatever wrote the file."""
+    table = pd.read_parquet(path)
+    content = table.to_csv(index=False).encode()
+    return {"items": len(table), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _reasons(path: str) -> dict[str, int]:
+    counts = pd.read_csv(path, dtype=str)["reason"].value_counts()
+    return {str(reason): int(count) for reason, count in counts.items()}
+
+
+def _commit() -> str | None:
+    """Return the commit that the code is at, with `-dirty` if it was changed since."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

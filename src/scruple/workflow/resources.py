@@ -1,0 +1,169 @@
+"""What snakemake is told of jobs that ask: GPUs, memory, time, who goes first, who goes together.
+
+Everything comes from the study's config and, for jobs that run on this machine, from its GPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from pathlib import Path
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cache, cached_property
+from typing import Any
+
+from scruple.costs.cards import card_of
+from scruple.costs.demand import START_MINUTES, Demand, Place, demand
+from scruple.costs.need import Card
+from scruple.costs.workload import Workload, estimate
+from scruple.errors import ScrupleError
+from scruple.machine.gpus import visible_gpus
+from scruple.costs.demand import shape_of
+from scruple.costs.need import need
+from scruple.responses.shards import PIECE, Shard, shards_of
+from scruple.study.model import Study
+
+SHORT = "short"
+"""Group of jobs that are over soon: a profile may have several of them share a place in a queue."""
+
+
+class Placing:
+    """The demands of a study's jobs."""
+
+    def __init__(self, study: Study, local: Callable[[], bool]) -> None:
+        """Look at nothing yet.
+
+        Args:
+            study: the study.
+            local: tells whether jobs run on this machine; known once snakemake has begun.
+        """
+        self._study = study
+        self.local = local
+        self.demand = cache(self._demand)
+        self.shards = cache(self._shards)
+        self._work = cache(self._estimate)
+
+    def rule(self, places: Sequence[Place] = ()) -> RuleDemand:
+        """Return what a rule says of its jobs.
+
+        Args:
+            places: what its one job asks; by default what its wildcards name.
+        """
+        return RuleDemand(self, places)
+
+    def sharded(self, places: Iterable[Place]) -> dict[Place, list[Shard]]:
+        """Return the shards of those that have several."""
+        return {place: found for place in places if len(found := self.shards(place)) > 1}
+
+    def refuse_beyond(self, limit: int | None, places: Iterable[Place]) -> None:
+        """Refuse jobs that need more GPUs than the run may use at once: they would never start.
+
+        Args:
+            limit: GPUs, as given with `--resources gpu=…`, by hand or in a profile; None for any.
+            places: what is to be asked.
+
+        Raises:
+            ScrupleError: naming the checkpoints, and what can be done.
+        """
+        if limit is None:
+            return
+        beyond = {place[1]: n for place in places if (n := self.demand(place).gpus) > limit}
+        if not beyond:
+            return
+        names = ", ".join(f"{name} ({gpus})" for name, gpus in beyond.items())
+        raise ScrupleError(
+            f"{names}: more GPUs than this run may use at once, which is {limit} (`resources: gpu` "
+            f"of a profile, or `--resources`). Give `--resources gpu={max(beyond.values())}`, or "
+            "`--workflow-profile workstation`, which takes all that are here; or leave "
+            "large checkpoints out (`max_params`), or run without a GPU (`compute.device: cpu`)."
+        )
+
+    def _estimate(self, benchmark: str) -> Workload:
+        return estimate(self._study, self._study.benchmark(benchmark))
+
+    def _shards(self, place: Place) -> list[Shard]:
+        return shards_of(count_shards(self._study, place, self._work(place[2]), self._card))
+
+    def _demand(self, place: Place) -> Demand:
+        card, here = self._card, self._here if self.local() else None
+        if here and self._study.compute.gpu_memory is None and all(here):
+            card = replace(card, memory_gb=min(here) / 1e9)
+        found = demand(self._study, place, self._work(place[2]), card, len(self.shards(place)))
+        # what is here and too small for the weights is refused before the first job
+        return found if here is None else replace(found, gpus=min(found.gpus, len(here)))
+
+    @cached_property
+    def _card(self) -> Card:
+        return card_of(self._study)
+
+    @cached_property
+    def _here(self) -> list[int]:
+        return [gpu.memory for gpu in visible_gpus()]
+
+
+def count_shards(study: Study, place: Place, work: Workload, card: Card) -> int:
+    """Return in how many shards a checkpoint is asked about a benchmark.
+
+    As many as keep each under `compute.shard_hours` on the card, but none without work. Once it is
+    finished, it stays at the number that its record tells, whatever the config says since: nothing
+    of it is asked again.
+
+    Args:
+        study: the study.
+        place: what is asked.
+        work: how much that is, by the config alone.
+        card: a GPU.
+    """
+    record = Path("results", study.study, "responses", *place).with_suffix(".json")
+    # one that cannot be read tells nothing; what reads all of it says so
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        return max(1, int(json.loads(record.read_text(encoding="utf-8")).get("shards", 1)))
+    checkpoint = study.checkpoint(*place[:2])
+    # what is in a cache differs between machines, and so must not count
+    shape = checkpoint.shape or (shape_of(checkpoint, study.hub) if checkpoint.path else None)
+    if shape is None or study.compute.device == "cpu":
+        return 1
+    dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
+    hours = need(shape, work, dtype, card).hours
+    return max(1, min(math.ceil(hours / study.compute.shard_hours), work.prompts // PIECE))
+
+
+class RuleDemand:
+    """Functions for a rule's directives."""
+
+    def __init__(self, placing: Placing, places: Sequence[Place]) -> None:
+        """See `Placing.rule`."""
+        self._placing = placing
+        self._places = places
+
+    def gpus(self, wildcards: Any) -> int:
+        """Return the number of GPUs."""
+        return max(one.gpus for one in self._demands(wildcards))
+
+    def memory(self, wildcards: Any, attempt: int) -> int:
+        """Return the machine's memory in MB: twice as much at each further attempt."""
+        return max(one.memory_mb for one in self._demands(wildcards)) * 2 ** (attempt - 1)
+
+    def minutes(self, wildcards: Any, attempt: int) -> int:
+        """Return the time limit: twice as long at each further attempt."""
+        work = sum(one.minutes - START_MINUTES for one in self._demands(wildcards))
+        return (START_MINUTES + work) * 2 ** (attempt - 1)
+
+    def priority(self, wildcards: Any) -> int:
+        """Return a number that is larger for what takes longer, which should start first."""
+        return self.minutes(wildcards, attempt=1)
+
+    def group(self, wildcards: Any) -> str | None:
+        """Return the group of jobs that are over soon; None for others, and on this machine."""
+        if self._placing.local():
+            return None
+        return SHORT if all(one.short for one in self._demands(wildcards)) else None
+
+    def _demands(self, wildcards: Any) -> list[Demand]:
+        named = (
+            [] if self._places else [(wildcards.family, wildcards.checkpoint, wildcards.benchmark)]
+        )
+        return [self._placing.demand(place) for place in self._places or named]

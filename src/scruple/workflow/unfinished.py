@@ -1,0 +1,69 @@
+"""What a run does about jobs of responses that did not finish: what it refuses, and says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scruple.errors import ScrupleError
+from scruple.study.unfinished import Job, by_checkpoint
+
+ASKING = ("respond", "fetch_checkpoint", "download_source", "build_items")
+"""Rules (how their names begin) that ask, fetch, or make what was asked anew."""
+
+
+def refuse_asking(jobs: Iterable[tuple[str, Any, Sequence[Any]]]) -> None:
+    """Refuse a run that takes only what is finished and would ask some of it again.
+
+    Args:
+        jobs: rule, wildcards and output of every job that the run would do.
+
+    Raises:
+        ScrupleError: naming some of what would be asked or fetched.
+    """
+    outputs = {str(files[0]) for name, _, files in jobs if name.startswith(ASKING)}
+    if not outputs:
+        return
+    first = sorted(outputs)[:3]
+    more = f" and {len(outputs) - len(first)} more" if len(outputs) > len(first) else ""
+    raise ScrupleError(
+        "config: `only_finished` takes finished responses as they are and asks nothing, and this "
+        f"run would make again {', '.join(first)}{more}: what they depend on (the config, prompts, "
+        "items, a checkpoint's files, the program) has changed since, or their job was killed. "
+        "Take the change back, or run without `only_finished`; `--keep-going` goes on where a "
+        "checkpoint fails."
+    )
+
+
+def advice(
+    missing: Sequence[Job], snakefile: str, overlays: Iterable[str], options: Mapping[str, Any]
+) -> str:
+    """Return what to say after a run that failed: what is not there, and what can be made.
+
+    Args:
+        missing: the jobs that have no responses.
+        snakefile: the workflow's file.
+        overlays: files that were given with --configfile.
+        options: what was given with --config.
+    """
+    command = ["snakemake", "--cores", "all"]
+    if Path(snakefile).resolve().parent != Path.cwd():
+        command += ["-s", os.path.relpath(snakefile)]
+    if overlays := list(overlays):
+        command += ["--configfile", *overlays]
+    given = {**options, "only_finished": True}
+    command += ["--config", *(f"{key}={_written(value)}" for key, value in given.items())]
+    names = [f"{place} ({', '.join(b)})" for place, b in by_checkpoint(missing).items()]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"No responses yet: {', '.join(names[:5])}{more}. To make figures and report of what is "
+        f"finished:\n  {shlex.join(command)}"
+    )
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
