@@ -1,19 +1,5 @@
 """Fetch one benchmark file: from the mirror or the network, verified."""
 
-from pathlib import Path
+from scruple.workflow.steps.download_source import run
 
-from scruple.fetch.sources import fetch, files_of
-from scruple.study.model import load_study
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    study = load_study(snakemake.config)
-    wanted = snakemake.wildcards
-    benchmark = next(
-        entry
-        for entry in study.benchmarks
-        if (entry.kind, entry.source) == (wanted.kind, wanted.source)
-        and any(file.name == wanted.file for file in files_of(study, entry))
-    )
-    file = next(file for file in files_of(study, benchmark) if file.name == wanted.file)
-    fetch(study, benchmark, file, Path(snakemake.output[0]), log.info)
+run(snakemake)

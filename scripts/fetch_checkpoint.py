@@ -1,19 +1,5 @@
 """Make a checkpoint's files local and write its manifest."""
 
-import json
-import time
+from scruple.workflow.steps.fetch_checkpoint import run
 
-from scruple.checkpoints.manifest import fetch_checkpoint
-from scruple.files import whole
-from scruple.study.model import load_study
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    study = load_study(snakemake.config)
-    wanted = snakemake.wildcards
-    checkpoint = study.checkpoint(wanted.family, wanted.checkpoint)
-    hashed = time.time_ns()  # a file that changes from here on is hashed again before it is used
-    manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
-    manifest |= {"manifest": snakemake.output[0], "hashed": hashed}
-    with whole(snakemake.output[0]) as part:
-        part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+run(snakemake)

@@ -1,15 +1,5 @@
 """Print what a study would cost."""
 
-from pathlib import Path
+from scruple.workflow.steps.plan import run
 
-from scruple.costs.report import told
-from scruple.progress import bar
-from scruple.study.model import load_study
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    tables = {name: Path(path) for name, path in snakemake.params.tables.items()}
-    study = load_study(snakemake.config)
-    text = told(study, tables, Path("results") / study.study / "plan", bar)
-    print(text, flush=True)
-    log.info("planned")
+run(snakemake)

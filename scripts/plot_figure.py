@@ -1,20 +1,5 @@
 """Draw one figure."""
 
-from pathlib import Path
+from scruple.workflow.steps.plot_figure import run
 
-from scruple.figures import draw
-from scruple.figures.results import read_tables
-from scruple.figures.style import save
-from scruple.study.model import load_study
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    jobs = map(tuple, snakemake.params.jobs)
-    tables = read_tables(
-        load_study(snakemake.config),
-        Path(snakemake.input.tables[0]).parent,
-        dict(zip(jobs, map(Path, snakemake.input.sums), strict=True)),
-        snakemake.params.unfinished,
-    )
-    save(draw(snakemake.wildcards.figure, tables), snakemake.output)
-    log.info("drew %s", ", ".join(snakemake.output))
+run(snakemake)

@@ -1,39 +1,5 @@
 """Ask one checkpoint, or several tiny ones, all that a study wants to know of one benchmark."""
 
-import json
-from pathlib import Path
+from scruple.workflow.steps.respond import run
 
-import pandas as pd
-
-from scruple.files import sweep, whole
-from scruple.machine.gpus import lease
-from scruple.progress import bar
-from scruple.responses.job import ask_checkpoint
-from scruple.responses.shards import WHOLE, Shard
-from scruple.study.model import load_study
-from scruple.workflow.claims import claim_of, sole
-from scruple.workflow.provenance import Run
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    study = load_study(snakemake.config)
-    claim = claim_of(study.study, snakemake.rule, snakemake.wildcards)
-    wanted, output = snakemake.params, snakemake.output
-    named = snakemake.wildcards.get("shard")
-    shard = Shard.named(named) if named else WHOLE
-    files = (snakemake.input.checkpoints, output.responses, output.records)
-    listed = [[paths] if isinstance(paths, str) else paths for paths in files]
-    with sole(claim, log), lease(snakemake.resources.gpu, log) as gpus:
-        items = pd.read_parquet(snakemake.input.table)
-        for manifest, responses, record in zip(*listed, strict=True):
-            sweep(responses)
-            sweep(record)
-            run = Run(gpus)
-            description = json.loads(Path(manifest).read_text(encoding="utf-8"))
-            facts = ask_checkpoint(
-                study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
-                len(gpus), Path("results/store"), Path(responses), bar, log, shard,
-            )  # fmt: skip
-            with whole(record) as part:
-                facts = {**facts, "shards": 1, "runs": [run.ended()]}
-                part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+run(snakemake)

@@ -1,34 +1,5 @@
 """Write the report, one page that needs nothing else."""
 
-import json
-from pathlib import Path
+from scruple.workflow.steps.write_report import run
 
-from scruple.figures.results import read_tables
-from scruple.files import whole
-from scruple.report.browse import browse
-from scruple.report.write import Material, write_page
-from scruple.study.declaration import timing
-from scruple.study.model import load_study
-from scruple.workflow.script import job
-
-with job(snakemake) as log:
-    given, study = snakemake.input, load_study(snakemake.config)
-    jobs = [tuple(key) for key in snakemake.params.jobs]
-    folder = Path(given.tables[0]).parent
-    sums = dict(zip(jobs, map(Path, given.sums), strict=True))
-    material = Material(
-        tables=read_tables(study, folder, sums, snakemake.params.unfinished),
-        folder=folder,
-        figures={Path(path).stem: Path(path) for path in given.figures},
-        browser=browse(
-            study,
-            {Path(path).stem: Path(path) for path in given.asked},
-            dict(zip(jobs, map(Path, given.responses), strict=True)),
-        ),
-        declared=timing(json.loads(Path(given.declaration).read_text(encoding="utf-8"))),
-        provenance=json.loads(Path(given.provenance).read_text(encoding="utf-8")),
-    )
-    page = write_page(material)
-    log.info("%s: %.1f MB", snakemake.output[0], len(page.encode()) / 1e6)
-    with whole(snakemake.output[0]) as part:
-        part.write_text(page, encoding="utf-8")
+run(snakemake)

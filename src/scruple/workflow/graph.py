@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.local import state_of
+from scruple.errors import ScrupleError
+from scruple.fetch.sources import files_of, local_path
+from scruple.prompts.files import prompt_path
+from scruple.study.model import ROOT, Study, load_study
+from scruple.study.overrides import check_overlays, shown
+from scruple.study.unfinished import Job, by_checkpoint, has_responses
 from scruple.workflow.claims import begin_run
 from scruple.workflow.jobs import Division, one_of
-from scruple.errors import ScrupleError
-from scruple.study.overrides import check_overlays, shown
-from scruple.workflow.resources import Placing
 from scruple.workflow.preflight import check_study
-from scruple.prompts.files import prompt_path
-from scruple.fetch.sources import files_of, local_path
-from scruple.study.model import ROOT, Study, load_study
-from scruple.study.unfinished import Job, by_checkpoint, has_responses
+from scruple.workflow.resources import Placing
 from scruple.workflow.unfinished import advice
 
 

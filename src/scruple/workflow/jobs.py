@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scruple.workflow.claims import claim_of
-from scruple.workflow.resources import Placing
 from scruple.responses.shards import Shard
 from scruple.study.families import Family
 from scruple.study.model import Study
 from scruple.study.unfinished import Job
+from scruple.workflow.claims import claim_of
+from scruple.workflow.resources import Placing
 
 
 def one_of(names: Iterable[str]) -> str:

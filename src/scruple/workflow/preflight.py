@@ -15,14 +15,14 @@ from scruple.checkpoints.cache import cached_snapshot, check_room, missing_bytes
 from scruple.checkpoints.hub import Remote, look_up
 from scruple.checkpoints.local import check_local
 from scruple.costs.cards import card_of
-from scruple.machine.memory import check_memory_here
 from scruple.errors import ScrupleError
-from scruple.study.families import Checkpoint
-from scruple.machine.gpus import visible_gpus
-from scruple.prompts.check import check_prompts
 from scruple.fetch.sources import check_mirror, files_of, in_mirror, load_source, local_path
-from scruple.study.model import Study
 from scruple.fetch.transfer import Unreachable, plain
+from scruple.machine.gpus import visible_gpus
+from scruple.machine.memory import check_memory_here
+from scruple.prompts.check import check_prompts
+from scruple.study.families import Checkpoint
+from scruple.study.model import Study
 
 _TRIES = 3
 """How often the hub is asked before a run starts: less patiently than by the job that fetches."""

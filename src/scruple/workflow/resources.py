@@ -8,21 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from pathlib import Path
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from scruple.costs.cards import card_of
-from scruple.costs.demand import START_MINUTES, Demand, Place, demand
-from scruple.costs.need import Card
+from scruple.costs.demand import START_MINUTES, Demand, Place, demand, shape_of
+from scruple.costs.need import Card, need
 from scruple.costs.workload import Workload, estimate
 from scruple.errors import ScrupleError
 from scruple.machine.gpus import visible_gpus
-from scruple.costs.demand import shape_of
-from scruple.costs.need import need
 from scruple.responses.shards import PIECE, Shard, shards_of
 from scruple.study.model import Study
 

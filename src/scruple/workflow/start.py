@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scruple.workflow.claims import take_over
 from scruple.machine.slurm import check_cluster
 from scruple.study.declaration import declare
+from scruple.workflow.claims import take_over
 from scruple.workflow.graph import Plan
 from scruple.workflow.preflight import preflight
 from scruple.workflow.unfinished import refuse_asking

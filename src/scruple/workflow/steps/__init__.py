@@ -1,0 +1,1 @@
+"""What each rule's script does, one module per script."""

@@ -1,0 +1,22 @@
+"""Record what a study decides before it looks; see `scruple.study.declaration`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scruple.files import whole
+from scruple.study.declaration import declare, timing
+from scruple.study.model import load_study
+from scruple.workflow.script import job
+
+
+def run(snakemake: Any) -> None:
+    """Run the rule; `snakemake` is the object that a script gets from it."""
+    with job(snakemake) as log:
+        target = Path(snakemake.output[0])
+        history = declare(load_study(snakemake.config), target.parent)
+        log.info("%s", timing(history))
+        with whole(target) as part:
+            part.write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,27 @@
+"""Make a checkpoint's files local and write its manifest."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.files import whole
+from scruple.study.model import load_study
+from scruple.workflow.script import job
+
+
+def run(snakemake: Any) -> None:
+    """Run the rule; `snakemake` is the object that a script gets from it."""
+    with job(snakemake) as log:
+        study = load_study(snakemake.config)
+        wanted = snakemake.wildcards
+        checkpoint = study.checkpoint(wanted.family, wanted.checkpoint)
+        hashed = (
+            time.time_ns()
+        )  # a file that changes from here on is hashed again before it is used
+        manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
+        manifest |= {"manifest": snakemake.output[0], "hashed": hashed}
+        with whole(snakemake.output[0]) as part:
+            part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
