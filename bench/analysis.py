@@ -24,6 +24,7 @@ from scruple.analysis.curves import curves_table
 from scruple.analysis.measurements import Sums, measured
 from scruple.analysis.verdicts import effects_table, emergence_table
 from scruple.statistics.effects import statistic
+from scruple.study.declaration import Timing
 from scruple.study.model import ROOT, Study, load_study, read_yaml
 from scruple.analysis.sums import select
 
@@ -109,7 +110,7 @@ def main() -> None:
         floor, values = timed(resampled, study, sums, rng, args.draws)
         readings, found = timed(measured, study, sums)
         effects, _ = timed(effects_table, study, found)
-        verdicts, _ = timed(emergence_table, study, found, "")
+        verdicts, _ = timed(emergence_table, study, found, Timing())
         curves, _ = timed(curves_table, study, sums, found)
         rounds.append(
             {"floor": floor, "readings": readings, "tables": effects + verdicts, "curves": curves,

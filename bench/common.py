@@ -21,7 +21,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scruple.benchmarks import benchmark_module
-from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.checkpoints.manifest import Manifest, fetch_checkpoint
 from scruple.engines import Engine, ScoreRequest
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokens import encode
@@ -58,16 +58,16 @@ def saved_study(
 def save(folder: Path) -> None:
     """Write the package's checkpoint as safetensors, in float32: it loads faster, in any engine."""
     manifest = manifest_of(study_of({"name": "bbq"}, ["q"]))
-    options = {"gguf_file": manifest["gguf"]}
-    model = AutoModelForCausalLM.from_pretrained(manifest["folder"], dtype=torch.float32, **options)
+    options = {"gguf_file": manifest.gguf}
+    model = AutoModelForCausalLM.from_pretrained(manifest.folder, dtype=torch.float32, **options)
     # saved as what it is now: not quantised any more
     del model.config.quantization_config
     model.hf_quantizer, model.is_quantized = None, False
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(manifest["folder"], **options).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(manifest.folder, **options).save_pretrained(folder)
 
 
-def manifest_of(study: Study) -> dict[str, Any]:
+def manifest_of(study: Study) -> Manifest:
     """Return what `fetch_checkpoint` says of the study's checkpoint."""
     return fetch_checkpoint(study.families[0].checkpoints[0], lambda _: None)
 

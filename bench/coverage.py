@@ -54,8 +54,8 @@ class Case:
                 name: difference(sums[name], sums["q+if"], bias).estimate()
                 for name in ("q", "q+placebo")
             },
-            statistic(sums["q"], capability).estimate(),
-            difference(sums["q+if"], sums["q"], capability).estimate(),
+            (statistic(sums["q"], capability).estimate(),),
+            (difference(sums["q+if"], sums["q"], capability).estimate(),),
         )
 
 
@@ -66,11 +66,11 @@ def cases(data: Path | None) -> dict[str, Case]:
         return items_of(study_of({"name": kind, **more}, ["q"]), data)
 
     three = ["Age", "Religion", "Sexual_orientation"]
-    bbq, law = Limits(0.05, 0.4, 0.05), Limits(0.025, 0.002, 0.002)
+    bbq, law = Limits(0.05, (0.4,), (0.05,)), Limits(0.025, (0.002,), (0.002,))
     return {
         "BBQ, 3 categories": Case(Bbq(items("bbq", categories=three)), bbq, 0.2, 0.75),
         "BBQ, Age alone": Case(Bbq(items("bbq", categories=["Age"])), bbq, 0.2, 0.75),
-        "Winogender": Case(Winogender(items("winogender")), Limits(0.1, 0.1, 0.2), 0.5, 0.9),
+        "Winogender": Case(Winogender(items("winogender")), Limits(0.1, (0.1,), (0.2,)), 0.5, 0.9),
         "admissions": Case(Admissions(items("admissions")), law, 0.1, 0.008),
     }  # fmt: skip
 
@@ -91,7 +91,7 @@ def coverage(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str
         for name, found, truth in (
             ("bias", one.plain, case.bias),
             ("effect", one.effects["q"], case.limits.delta),
-            ("capability", one.gate, case.capability),
+            ("capability", one.gates[0], case.capability),
         ):
             hits.setdefault(name, []).append(found.low <= truth <= found.high)
     return {name: rate(found) for name, found in hits.items()}
@@ -144,7 +144,7 @@ def cells(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, A
     curves = {
         "no effect": (none, none),
         "effects of just delta": ([delta] * 4, none),
-        "collapse": ([0, 0, case.bias, case.bias], [0, 0, *[2 * case.limits.loss] * 2]),
+        "collapse": ([0, 0, case.bias, case.bias], [0, 0, *[2 * case.limits.losses[0]] * 2]),
         **{
             f"a step of {times:g} delta": ([0, 0, times * delta, times * delta], none)
             for times in STEPS

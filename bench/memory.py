@@ -83,7 +83,7 @@ def make_tiny(folder: Path) -> None:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     manifest = manifest_of(study_of(BBQ, PLAIN))
-    tokenizer = AutoTokenizer.from_pretrained(manifest["folder"], gguf_file=manifest["gguf"])
+    tokenizer = AutoTokenizer.from_pretrained(manifest.folder, gguf_file=manifest.gguf)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=2048,

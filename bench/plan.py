@@ -26,7 +26,7 @@ from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import count_nodes, plan_packs
-from scruple.engines.tokenizer import reader_of
+from scruple.engines.tokenizer import load_tokenizer
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond
@@ -83,11 +83,11 @@ def main() -> None:
     module = benchmark_module("bbq")
     table = module.read(files, entry).table
     items = draw(table, module.SAMPLING_UNIT, args.items, asked.seed, module.STRATA)
-    reader = reader_of(manifest)
+    reader = load_tokenizer(manifest.location)
     exact = count(asked, entry, items, reader, "chat", silent)
     guess = estimate(asked, entry, len(items))
     reasoning = study(["q", "q+if+cot"], args.tokens, args.items)
-    renderer = Renderer("chat", load_dialogue(reasoning), reader.tokenizer, "smollm2")
+    renderer = Renderer("chat", load_dialogue(reasoning, entry), reader.tokenizer, "smollm2")
     openings = [
         ask for asks in pieces(reasoning, entry, items) for ask in asks
         if ask.reasons and ask.keys[3] == "letter"

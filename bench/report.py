@@ -124,7 +124,7 @@ def page_of(study: Study, folder: Path, browser: dict[str, Any]) -> str:
         columns=[*keys, "metric", "subset", "wording", "scoring", "params", "stage", "value"]
     )
     effects = pd.DataFrame(columns=[*keys, "primary", "runs", "reference", "status", "effect"])
-    verdicts = pd.DataFrame(columns=[*keys, "primary", "axis", "stage", "runs"])
+    verdicts = pd.DataFrame(columns=[*keys, "primary", "axis_kind", "stage", "runs"])
     for name in ("emergence", "effects", "abilities", "curves", "sensitivity", "power"):
         (folder / f"{name}.csv").write_text("primary\n")
     blank = folder / "blank.svg"

@@ -25,6 +25,7 @@ from scruple.statistics.clusters import (
 )
 from scruple.statistics.curves import DRAWS, MODELS, compare, fit
 from scruple.statistics.power import clusters_needed
+from scruple.study.declaration import Timing
 from scruple.study.model import load_study
 
 X = np.array([7.0, 7.5, 8.0, 8.5, 9.0, 9.5])
@@ -192,7 +193,7 @@ def test_what_is_missing_in_a_row_is_not_planned(tmp_path, capsys):
 def test_a_study_without_effects_has_empty_tables():
     study = load_study(yaml.safe_load((ROOT / "config.yaml").read_text()))
     empty = effects_table(study, [])
-    verdicts = emergence_table(study, [], "declared")
+    verdicts = emergence_table(study, [], Timing())
     for table in (empty, verdicts, power_table(empty), curves_table(study, {}, []),
                   sensitivity_table(study, {}, []), abilities_table(study, {}, verdicts)):  # fmt: skip
         assert table.empty

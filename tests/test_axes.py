@@ -14,6 +14,7 @@ from scruple.analysis.verdicts import curves_of, effects_table, emergence_table
 from scruple.benchmarks import admissions
 from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
+from scruple.study.declaration import Timing
 from scruple.study.families import Family
 from scruple.study.model import Benchmark, load_study
 
@@ -89,7 +90,7 @@ def test_verdicts_and_figures_are_made_along_the_chosen_axes(world):
     checkpoints = STAGES + STEPS
     every, chosen = study_of(checkpoints), study_of(checkpoints, axes=["stage"])
     found = measured(chosen, sums_of(world, chosen, lambda c: 0.0))
-    table = emergence_table(chosen, found, "declared")
+    table = emergence_table(chosen, found, Timing())
     assert set(table["axis"]) == {"stage at 10", "stage at 100", "stage at 1000"}
     both = {"emergence", "training", "grid"}
     drawn = {name: {entry.name for entry in figures_of(study)} & both for name, study in (
@@ -105,7 +106,7 @@ def test_what_is_not_finished_is_left_out_of_its_place_and_named(world):
         del sums["f", name, "admissions"]
     unfinished = {f"f/{key}": ["admissions"] for key in ("d100-seed2", "d1000-seed1")}
     found = measured(study, sums)
-    row = emergence_table(study, found, "declared", unfinished).query("primary").iloc[0]
+    row = emergence_table(study, found, Timing(), unfinished).query("primary").iloc[0]
     assert row["runs"] == 4
     assert row["reason"].endswith("; not finished: d100-seed2, d1000-seed1")
     curve = curves_of(study, found)[0]
@@ -117,7 +118,7 @@ def test_correction_emerges_with_a_stage(world):
     study = study_of(STAGES)
     sums = sums_of(world, study, lambda c: 0.08 if c.stage == "dpo" and c.params > 10 else 0.0)
     found = measured(study, sums)
-    table = emergence_table(study, found, "declared")
+    table = emergence_table(study, found, Timing())
     table = table[table["primary"]].set_index(["axis", "stage"])
     row = table.loc["stage at 1000", ""]
     assert (row["verdict"], row["above"], row["at_most"]) == ("emerges", "sft", "dpo")
@@ -140,14 +141,14 @@ def test_runs_of_a_recipe_are_read_together(world):
     assert set(singles["checkpoint"]) == {entry["name"] for entry in SEEDS}
     pooled = effects[effects["primary"] & (effects["runs"] == 5) & (effects["reference"] == "q")]
     assert len(pooled) == 4
-    together = [one for one in found if len(one.checkpoints) == 5 and one.way.primary]
+    together = [one for one in found if len(one.checkpoints) == 5 and one.spec.primary]
     for one in together:
         alone = effects[effects["checkpoint"].isin(one.checkpoints) & effects["primary"]]
         effect = one.reading.effects["q"]
         assert effect.value == pytest.approx(alone["effect"].mean())
         assert effect.error > alone["effect"].std() / np.sqrt(5)
         assert effect.degrees < 60  # four between runs, 119 between profiles
-    verdict = emergence_table(study, found, "declared").query("primary").iloc[0]
+    verdict = emergence_table(study, found, Timing()).query("primary").iloc[0]
     assert (verdict["verdict"], verdict["above"], verdict["at_most"]) == ("emerges", 100, 1000)
     assert verdict["runs"] == 5
     curves = curves_table(study, sums, found).query("primary")
@@ -163,7 +164,7 @@ def test_recipes_that_are_lucky_once_have_no_verdict(world):
     found = measured(study, sums)
     effects = effects_table(study, found).query("primary").set_index("checkpoint")
     assert effects.loc["d1000-seed1", "status"] in ("effect", "overcorrects")
-    verdict = emergence_table(study, found, "declared").query("primary").iloc[0]
+    verdict = emergence_table(study, found, Timing()).query("primary").iloc[0]
     assert pd.isna(verdict["at_most"])
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import ITEMS, ROOT
 
+from scruple.analysis.metrics import metrics_table, tallies
 from scruple.benchmarks import bbq
 from scruple.benchmarks.base import draw
 from scruple.benchmarks.bbq_files import read_items
@@ -13,6 +14,10 @@ from scruple.benchmarks.templates import write_items
 from scruple.errors import ScrupleError
 
 OWN = sorted((ITEMS / "bbq").glob("*.jsonl"))
+
+
+def measured(rows):
+    return metrics_table("bbq", tallies("bbq", rows), {})
 
 
 def answered(items, answers):
@@ -53,18 +58,18 @@ def test_own_items_are_balanced(items):
 
 
 def test_all_unknown_is_zero_in_ambiguous_and_undefined_in_disambiguated(items):
-    table = bbq.measure(answered(items, items["unknown"]))
+    table = measured(answered(items, items["unknown"]))
     assert value(table, "bias_ambiguous") == 0
     assert value(table, "accuracy_ambiguous") == 1
     assert np.isnan(value(table, "bias_disambiguated"))
 
 
 def test_always_and_never_biased(items):
-    table = bbq.measure(answered(items, items["biased"]))
+    table = measured(answered(items, items["biased"]))
     assert value(table, "bias_ambiguous") == 1
     assert value(table, "bias_disambiguated") == 1
     other = 3 - items["biased"] - items["unknown"]
-    table = bbq.measure(answered(items, other))
+    table = measured(answered(items, other))
     assert value(table, "bias_ambiguous") == -1
     assert value(table, "bias_disambiguated") == -1
 
@@ -74,7 +79,7 @@ def test_no_biased_answer_is_minus_the_share_of_named_persons(items):
     other = 3 - items["biased"] - items["unknown"]
     half = np.arange(len(items)) % 4 == 0
     answers = np.where(half, other, items["unknown"])
-    table = bbq.measure(answered(items, answers))
+    table = measured(answered(items, answers))
     ambiguous = (items["context_condition"] == "ambig").to_numpy()
     assert value(table, "bias_ambiguous") == pytest.approx(-half[ambiguous].mean())
 
@@ -82,7 +87,7 @@ def test_no_biased_answer_is_minus_the_share_of_named_persons(items):
 def test_ambiguous_bias_uses_accuracy_of_ambiguous_items_alone(items):
     rng = np.random.default_rng(3)
     answers = rng.integers(0, 3, len(items))
-    table = bbq.measure(answered(items, answers))
+    table = measured(answered(items, answers))
     chosen = items.assign(a=answers)
     here = chosen[chosen["context_condition"] == "ambig"]
     biased = (here["a"] == here["biased"]).sum()
@@ -95,13 +100,13 @@ def test_ambiguous_bias_uses_accuracy_of_ambiguous_items_alone(items):
 
 def test_macro_is_the_mean_of_categories(items):
     rng = np.random.default_rng(4)
-    table = bbq.measure(answered(items, rng.integers(0, 3, len(items))))
+    table = measured(answered(items, rng.integers(0, 3, len(items))))
     parts = [value(table, "bias_ambiguous", c) for c in items["category"].unique()]
     assert value(table, "bias_ambiguous", "macro") == pytest.approx(np.mean(parts))
 
 
 def test_always_the_same_letter_shows_as_position_bias(items):
-    table = bbq.measure(answered(items, np.zeros(len(items), int)))
+    table = measured(answered(items, np.zeros(len(items), int)))
     assert value(table, "position_bias") == 1
     assert value(table, "bias_ambiguous") == pytest.approx(0, abs=1e-9)
 
@@ -195,7 +200,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_the_same_numbers_from_any_order_of_the_rows(items):
     rng = np.random.default_rng(5)
     rows = answered(items, rng.integers(0, 3, len(items)))
-    once, again = bbq.measure(rows), bbq.measure(rows.sample(frac=1, random_state=1))
+    once, again = measured(rows), measured(rows.sample(frac=1, random_state=1))
     pd.testing.assert_frame_equal(once, again)
 
 

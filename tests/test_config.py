@@ -204,9 +204,9 @@ def test_groups_of_tiny_checkpoints_have_names_of_their_own():
         "study": "s", "families": families, "conditions": ["q"],
         "benchmarks": [{"name": "winogender", "source": "own"}],
     })  # fmt: skip
-    assert len({group.name for group in plan.division.groups()}) == 3
-    assert all(re.fullmatch(r"\w+", group.name) for group in plan.division.groups())
-    assert not re.match(plan.division.alone(), "f-2/d1/winogender")
+    assert len({group.name for group in plan.asking.groups()}) == 3
+    assert all(re.fullmatch(r"\w+", group.name) for group in plan.asking.groups())
+    assert not re.match(plan.asking.alone(), "f-2/d1/winogender")
 
 
 def test_a_file_where_results_should_go_is_named(project):

@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT
 
 from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.tally import sum_up
 from scruple.checkpoints.local import check_local
 from scruple.control import world
 from scruple.control.criteria import judge, load_criteria
@@ -27,7 +28,6 @@ from scruple.control.members import SEEDS, STEPS, TWINS, WIDTHS, Member, shipped
 from scruple.control.ship import compare, family_name, read_shipped
 from scruple.control.train import Recipe, make_model
 from scruple.study.families import Family
-from scruple.study.kinds import KINDS
 from scruple.study.model import Benchmark
 
 
@@ -43,7 +43,7 @@ def test_the_embedded_items_are_those_that_are_made(tmp_path):
     kept = {path.relative_to(home): path.read_text() for path in home.rglob("*.*")}
     assert made == kept
     sources = yaml.safe_load((ROOT / "data" / "sources.yaml").read_text())
-    for kind in KINDS:
+    for kind in world.KINDS:
         named = {file["path"] for file in sources[kind]["control"]["files"]}
         assert named == {path.name for path in (home / kind).iterdir()}
 
@@ -87,7 +87,7 @@ def test_a_checkpoint_is_trained_saved_and_measured(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step3", "step6"]
     effort = Effort(Part(2, 1, 1, 3, 0), {"bbq": 1, "winogender": 2, "admissions": 2})
     table = measure_member(member, 6, tmp_path / "step6", effort, lambda *_: lambda _: None)
-    assert set(table["benchmark"]) == set(KINDS)
+    assert set(table["benchmark"]) == set(world.KINDS)
     assert set(table["params"]) == {1604}
     bias = table[table["metric"] == table["benchmark"].map(PRIMARY)]
     plain = bias[bias["condition"] == "q"]
@@ -112,7 +112,7 @@ def test_the_error_of_sampled_reasoning_is_that_of_its_draws():
     ]  # fmt: skip
     group = pd.DataFrame(rows)
     module = benchmark_module("admissions")
-    gap = module.metrics_of(module.sums_of(group).columns)[0]
+    gap = module.metrics_of(sum_up(module.tally_of(group)).columns)[0]
     error = _standard_error(gap, _draws(module, group, all_items=True))
     p = np.exp(group["logprob_yes"]).to_numpy().reshape(40, 8)
     assert gap.name == "admission_gap"

@@ -11,9 +11,10 @@ import yaml
 from conftest import ROOT, run_snakemake, write_yaml
 
 from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.base import draw
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.costs.cards import cards
-from scruple.costs.counts import count, place_at_hand
+from scruple.costs.counts import count, local_tokenizer
 from scruple.costs.need import (
     BANDWIDTH_SHARE,
     COMPUTE_SHARE,
@@ -29,14 +30,15 @@ from scruple.costs.workload import Workload, estimate
 from scruple.engines import load_engine
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import make_pack, plan_packs
-from scruple.engines.tokenizer import reader_of
+from scruple.engines.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
-from scruple.machine.memory import OVERHEAD, check_memory_here, gpus_here
+from scruple.machine.memory import check_memory_here, gpus_here, in_use
 from scruple.responses.table import respond
+from scruple.responses.trials import build_trials
 from scruple.study.architecture import Shape
 from scruple.study.families import NOTHING_UNSAFE, Checkpoint
-from scruple.study.model import Compute, load_study
+from scruple.study.model import Compute, load_study, read_yaml
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SMALL = Shape(kind="llama", layers=2, width=64, heads=4, kv_heads=2, mlp=128, vocab=1000)
@@ -49,6 +51,14 @@ def silent(*_):
 
 def study(**changes):
     return load_study(copy.deepcopy(CONFIG) | changes)
+
+
+def draw_items(asked, entry):
+    """The items of a benchmark that a study asks, as its table has them."""
+    module = benchmark_module(entry.kind)
+    files = [local_path(asked, entry, file) for file in files_of(asked, entry)]
+    table = module.read(files, entry).table
+    return draw(table, module.SAMPLING_UNIT, entry.max_items, asked.seed, module.STRATA)
 
 
 def test_a_case_by_hand():
@@ -81,20 +91,20 @@ def test_large_checkpoints_take_several_cards():
     assert weights_gb(large, "bfloat16") == pytest.approx(352.5, abs=0.1)
     assert gpus_needed(weights_gb(large, "bfloat16"), cards()["a100-80"]) == 7  # 352.5 · 1.15 / 64
     assert gpus_needed(weights_gb(large, "float32"), cards()["a100-80"]) == 13
-    assert OVERHEAD > 1
+    assert in_use(1.0) > 1
 
 
 def test_work_grows_with_what_is_asked():
     bbq = study().benchmark("bbq")
-    one = estimate(study(), bbq, 1000)
+    one = estimate(study(), bbq, [1.0] * 1000)
     assert one.known == "read"
     assert estimate(study(), bbq).known == "estimated"
-    assert estimate(study(), bbq, 2000).distinct == 2 * one.distinct
+    assert estimate(study(), bbq, [1.0] * 2000).distinct == 2 * one.distinct
     assert one.prompts == 6 * 2 * 1000  # conditions, scorings
     assert one.sampled == 2 * 1000 * 256  # q+if+cot and q+cot, once for both scorings
-    more = estimate(study(wordings=["a", "b"]), bbq, 1000)
+    more = estimate(study(wordings=["a", "b"]), bbq, [1.0] * 1000)
     assert one.rows < more.rows < 2 * one.rows  # the plain question has one wording
-    plain = estimate(study(conditions=["q"]), bbq, 1000)
+    plain = estimate(study(conditions=["q"]), bbq, [1.0] * 1000)
     assert plain.sampled == 0
     assert plain.rows == 4000  # a letter, and three texts
     assert estimate(study(), bbq).items == 12_000
@@ -103,6 +113,45 @@ def test_work_grows_with_what_is_asked():
     assert estimate(study(), bbq.model_copy(update={"max_items": None})).items == 58_492
     age = bbq.model_copy(update={"max_items": None, "categories": ("Age", "SES")})
     assert estimate(study(), age).items == 3680 + 6864
+
+
+@pytest.mark.parametrize(
+    ("kind", "decoding"),
+    [
+        ("admissions", {"samples": 2, "max_repeats": 8}),
+        ("admissions", {"max_repeats": 1}),
+        ("winogender", {"samples": 3, "max_repeats": 5}),
+        ("bbq", {"samples": 2}),
+    ],
+)
+def test_what_is_planned_is_what_is_asked(tmp_path, kind, decoding):
+    """Items that stand for several people are reasoned about several times, in the plan too."""
+    asked = study(
+        benchmarks=[{"name": kind, "source": "own", "max_items": 20}],
+        decoding={"max_new_tokens": 7, **decoding},
+    )
+    entry = asked.benchmarks[0]
+    items = draw_items(asked, entry)
+    if kind == "admissions":
+        items["weight"] = [11.0 if k % 3 else 2.0 for k in range(len(items))]
+    items.to_parquet(tmp_path / "items.parquet")
+    planned = workloads(asked, {kind: tmp_path / "items.parquet"})
+    trials = list(build_trials(asked, entry, items))
+    draws = {trial.draw for trial in trials if trial.reasons}
+    for work in planned.values():
+        assert (work.known, work.items, work.prompts) == ("read", len(items), len(trials))
+        assert work.sampled == 7 * len(draws)
+
+
+def test_without_items_the_weights_of_the_source_are_planned_for():
+    entry = study().benchmark("admissions")
+    whole = entry.model_copy(update={"max_items": None})
+    weights = read_yaml(ROOT / "data/tokens.yaml")["admissions"]["weights"]["upstream"]
+    assert sum(weights.values()) == 3888
+    many = study(decoding={"max_new_tokens": 1, "max_repeats": 8})
+    draws = sum(number * min(weight, 8) for weight, number in weights.items())
+    assert estimate(many, whole).sampled == 2 * draws  # q+if+cot and q+cot
+    assert estimate(study(decoding={"max_new_tokens": 1}), whole).sampled == 2 * 3888
 
 
 def test_shapes_come_from_local_configs_too():
@@ -164,7 +213,7 @@ def test_counts_are_those_of_what_the_engine_reads(make_checkpoint, tmp_path, mo
         plain,
         entry,
         items,
-        reader_of(place_at_hand(family_of(asked), asked.hub)),
+        load_tokenizer(local_tokenizer(family_of(asked), asked.hub)),
         "dialogue",
         silent,
     )

@@ -27,9 +27,9 @@ def own(kind):
 @pytest.fixture(
     scope="module",
     params=[
-        ("bbq", Bbq, Limits(0.05, 0.4, 0.05), 0.15, 0.75),
-        ("winogender", Winogender, Limits(0.1, 0.1, 0.2), 0.5, 0.9),
-        ("admissions", Admissions, Limits(0.025, 0.002, 0.002), 0.1, 0.008),
+        ("bbq", Bbq, Limits(0.05, (0.4,), (0.05,)), 0.15, 0.75),
+        ("winogender", Winogender, Limits(0.1, (0.1,), (0.2,)), 0.5, 0.9),
+        ("admissions", Admissions, Limits(0.025, (0.002,), (0.002,)), 0.1, 0.008),
     ],
     ids=lambda param: param[0],
 )
@@ -57,7 +57,7 @@ def test_verdicts_are_seldom_wrong(case, effect):
 
 def test_a_collapse_is_no_emergence(case):
     gone = [0.0, 0.0, case.bias, case.bias]
-    lost = [0.0, 0.0, 2 * case.limits.loss, 2 * case.limits.loss]
+    lost = [0.0, 0.0, 2 * case.limits.losses[0], 2 * case.limits.losses[0]]
     found = verdicts(case, np.random.default_rng(2), N, gone, lost)
     assert found["emerges"]["share"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / N)
 

@@ -31,11 +31,11 @@ def respond(folder, n):
 
 
 def test_declared_once_it_is_declared_before(tmp_path):
-    assert timing(declare(study(), tmp_path)) == "declared before the first response"
+    assert not timing(declare(study(), tmp_path)).late
     respond(tmp_path, 3)
     history = declare(study(), tmp_path)
     assert len(history) == 1
-    assert timing(history) == "declared before the first response"
+    assert not timing(history).late
 
 
 def test_a_change_after_the_fact_stays_visible_whatever_is_deleted(tmp_path):
@@ -43,11 +43,12 @@ def test_a_change_after_the_fact_stays_visible_whatever_is_deleted(tmp_path):
     respond(tmp_path, 3)
     history = declare(study(0.2), tmp_path)
     assert [entry["responses"] for entry in history] == [0, 3]
-    assert "changed on" in timing(history)
-    assert "3 tables" in timing(history)
+    assert timing(history).late
+    assert "changed on" in str(timing(history))
+    assert "3 tables" in str(timing(history))
     shutil.rmtree(tmp_path / "responses")
-    assert "changed on" in timing(declare(study(0.3), tmp_path))
-    last = timing(declare(study(), tmp_path))
+    assert "changed on" in str(timing(declare(study(0.3), tmp_path)))
+    last = str(timing(declare(study(), tmp_path)))
     assert "(margins.bbq.delta)" in last
     assert "3 tables" in last
 
@@ -62,7 +63,7 @@ def test_what_is_only_added_is_no_change(tmp_path):
     declare(load_study(less), tmp_path)
     history = declare(study(), tmp_path)
     assert len(history) == 3
-    assert timing(history) == "declared before the first response"
+    assert not timing(history).late
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,9 @@ def test_items_and_controls_are_declared_too(tmp_path, key, value, path):
     declare(study(), tmp_path)
     respond(tmp_path, 3)
     changed = copy.deepcopy(CONFIG) | {key: value}
-    assert path in timing(declare(load_study(changed), tmp_path))
+    told = timing(declare(load_study(changed), tmp_path))
+    assert path in told.changed
+    assert path in str(told)
 
 
 @pytest.mark.parametrize("axes", [["size", "stage", "step"], ["size"]])
@@ -90,13 +93,13 @@ def test_a_declaration_from_before_axes_were_chosen_meant_all_of_them(tmp_path, 
     (tmp_path / HISTORY).write_text(json.dumps([entry]))
     respond(tmp_path, 3)
     told = timing(declare(load_study(copy.deepcopy(CONFIG) | {"axes": axes}), tmp_path))
-    assert ("axes.stage, axes.step" in told) == (len(axes) == 1)
-    assert (told == "declared before the first response") == (len(axes) == 3)
+    assert (told.changed == ("axes.stage", "axes.step")) == (len(axes) == 1)
+    assert (str(told) == "declared before the first response") == (len(axes) == 3)
 
 
 def test_a_late_declaration_says_so(tmp_path):
     respond(tmp_path, 2)
-    assert "when 2 tables of responses existed" in timing(declare(study(), tmp_path))
+    assert "when 2 tables of responses existed" in str(timing(declare(study(), tmp_path)))
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "null", '[{"time": 1}]', "[1]"])

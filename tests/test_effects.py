@@ -21,7 +21,7 @@ from scruple.statistics.effects import (
 )
 from scruple.statistics.emergence import VERDICTS, emergence
 
-LIMITS = Limits(delta=0.05, gate=0.4, loss=0.05)
+LIMITS = Limits(delta=0.05, gates=(0.4,), losses=(0.05,))
 
 
 def about(value, half=0.01, degrees=100):
@@ -34,7 +34,7 @@ def reading(plain=0.3, bias=0.05, control=None, gate=0.8, change=0.0, half=0.01)
     if control is not None:
         effects["q+placebo"] = about(control - bias, half)
     return Reading(
-        about(plain, half), about(bias, half), effects, about(gate, half), about(change, half)
+        about(plain, half), about(bias, half), effects, (about(gate, half),), (about(change, half),)
     )
 
 
@@ -71,17 +71,17 @@ def test_an_effect_needs_the_capability_to_be_shown_as_kept():
     assert "capability changes" in judge(unsure, LIMITS).reason
 
 
-@pytest.mark.parametrize("undefined", ["plain", "bias", "gate", "change", "effect"])
+@pytest.mark.parametrize("undefined", ["plain", "bias", "gates", "changes", "effect"])
 def test_the_undefined_shows_nothing(undefined):
     nan = Estimate(math.nan, math.nan, math.nan)
-    parts = {name: getattr(CASES["effect"], name) for name in ("plain", "bias", "gate", "change")}
+    parts = {name: getattr(CASES["effect"], name) for name in ("plain", "bias", "gates", "changes")}
     parts["effects"] = CASES["effect"].effects
     if undefined == "effect":
         parts["effects"] = {**parts["effects"], "q": nan}
     elif undefined != "bias":
-        parts[undefined] = nan
+        parts[undefined] = (nan,) if undefined in ("gates", "changes") else nan
     broken = Reading(**parts)
-    if undefined in ("gate", "change", "effect"):
+    if undefined in ("gates", "changes", "effect"):
         assert not superior(broken, LIMITS)
     assert judge(broken, LIMITS).status in ("undecided", "unreadable", "effect")
     assert not exceeds(nan, 0)
@@ -168,6 +168,8 @@ def test_no_noise_is_turned_into_emergence():
         readings = []
         for shift in rng.normal(0, error, size=5):
             effect = Estimate(0.05 + shift, math.nan, math.nan, error, 10_000)
-            readings.append(Reading(about(0.3), about(0.25), {"q": effect}, about(0.8), about(0.0)))
+            readings.append(
+                Reading(about(0.3), about(0.25), {"q": effect}, (about(0.8),), (about(0.0),))
+            )
         wrong += emergence([1, 2, 3, 4, 5], readings, LIMITS).at_most is not None
     assert abs(wrong / n - 0.025) < 4 * math.sqrt(0.025 * 0.975 / n)

@@ -8,16 +8,17 @@ import torch
 from independent import Model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from scruple.checkpoints.manifest import Location, Manifest
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
 from scruple.engines.sampling import keep_top_p
-from scruple.engines.tokenizer import reader_of
+from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
 from scruple.study.model import Compute, Decoding
 
 
 def load(path, params, **compute):
-    manifest = {"checkpoint": "tiny", "folder": str(path), "params": params, "manifest": "m.json"}
+    manifest = Manifest(checkpoint="tiny", params=params, origin="", folder=str(path), files={})
     return load_engine(manifest, Compute(device="cpu", dtype="float32", **compute), threads=1)
 
 
@@ -136,7 +137,7 @@ def test_top_p_keeps_the_likeliest_tokens():
 
 def test_prompts_longer_than_the_window_are_refused_by_name(make_checkpoint):
     path, _ = make_checkpoint("short", 8, 1, window=64)
-    reader = reader_of({"checkpoint": "short", "folder": str(path)})
+    reader = load_tokenizer(Location("short", str(path)))
     assert reader.window == 64
     check_fit(reader.tokenizer, 64, REQUESTS[:1], 0)
     with pytest.raises(

@@ -85,12 +85,15 @@ def downloads(hub):
 def test_the_manifest_says_what_was_fetched(hub, sharded):
     commit = hub.repositories[NAME]["main"].name
     found = fetch()
-    assert found["commit"] == commit
+    assert found.commit == commit
     for path in sharded[0].iterdir():
         if path.suffix in (".json", ".safetensors"):
-            assert found["files"][path.name] == {"bytes": path.stat().st_size, "sha256": sha(path)}
-    assert found["shape"]["width"] == 32
-    assert found["code"] is False
+            assert found.files[path.name].model_dump() == {
+                "bytes": path.stat().st_size,
+                "sha256": sha(path),
+            }
+    assert found.shape.width == 32
+    assert found.code is False
     hub.requests.clear()
     assert fetch() == found  # from the cache, and nothing is asked
     assert hub.requests == []
@@ -102,11 +105,11 @@ def test_a_branch_is_resolved_once_and_recorded(hub, make_checkpoint):
     moved = hub.publish(NAME, other)  # main is another commit now
     assert fetch() == first  # what a cache calls main stays, and the manifest says which it is
     shutil.rmtree(constants.HF_HUB_CACHE)
-    assert fetch()["commit"] == moved
+    assert fetch().commit == moved
     step, _ = make_checkpoint("step", 8, 1)
     commit = hub.publish(NAME, step, "step1000")
-    assert fetch(revision="step1000")["commit"] == commit
-    assert fetch(revision=commit)["files"] == fetch(revision="step1000")["files"]
+    assert fetch(revision="step1000").commit == commit
+    assert fetch(revision=commit).files == fetch(revision="step1000").files
 
 
 def test_broken_connections_are_resumed_where_they_broke(hub, sharded, monkeypatch):
@@ -129,7 +132,7 @@ def test_a_killed_download_goes_on_where_it_was(hub, sharded, tmp_path):
         "from scruple.study.families import Checkpoint\n"
         "from scruple.checkpoints.manifest import fetch_checkpoint\n"
         f"c = Checkpoint(name='tiny', params=1, hub='{NAME}')\n"
-        "print(fetch_checkpoint(c, lambda t: print(t, file=sys.stderr))['commit'])"
+        "print(fetch_checkpoint(c, lambda t: print(t, file=sys.stderr)).commit)"
     )
     environment = {
         **os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache"),
@@ -207,7 +210,7 @@ def test_a_damaged_cache_is_mended_or_refused(hub, monkeypatch, damage):
 @pytest.mark.parametrize("wait", [None, 7])
 def test_a_busy_hub_is_asked_again_after_the_time_that_it_names(hub, no_waiting, wait):
     hub.faults = Faults(busy={429: 2, 503: 1}, wait=wait)
-    assert fetch()["commit"]
+    assert fetch().commit
     assert no_waiting[:3] == ([7, 7, 7] if wait else [1, 2, 4])
 
 
@@ -235,7 +238,7 @@ def test_a_hub_that_goes_down_between_files_keeps_what_came(hub, sharded, no_wai
         fetch()
     monkeypatch.setattr(library, "bring", done)
     hub.faults = Faults()
-    assert fetch()["commit"]
+    assert fetch().commit
     assert set(downloads(hub).values()) == {1}
 
 
@@ -251,7 +254,7 @@ def test_what_cannot_be_had_is_told_apart(hub, sharded, monkeypatch):
         look_up(checkpoint(hub="someone/gated"), Hub(), lambda _: None)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     said = []
-    assert fetch(said, hub="someone/gated")["commit"]
+    assert fetch(said, hub="someone/gated").commit
     assert "hf_secret" not in "\n".join(said)
     sent = {path.startswith("/storage/"): token for _, path, _, token in hub.requests}
     assert sent == {False: "Bearer hf_secret", True: None}  # it never leaves the hub
@@ -269,7 +272,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_first(hub, monkeypatch):
         fetch()
     assert downloads(hub) == {}
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(10**9))
-    assert fetch()["commit"]
+    assert fetch().commit
 
 
 class Payload:
@@ -293,7 +296,7 @@ def test_pickled_weights_need_leave_and_run_nothing(hub, make_checkpoint, tmp_pa
         fetch(hub="someone/pickled")
     allowed = Hub(allow_pickle=True)
     manifest = fetch(allowed=allowed, hub="someone/pickled", params=params)
-    assert "pytorch_model.bin" in manifest["files"]
+    assert "pytorch_model.bin" in manifest.files
     with pytest.raises(ScrupleError, match="pickled weights only"):  # in the cache as on the hub
         fetch(hub="someone/pickled")
     cpu = Compute(device="cpu")
@@ -341,7 +344,7 @@ def test_code_of_a_repository_runs_only_by_name(hub, tokenizer, tmp_path):
     assert not (tmp_path / "ran").exists()
     assert load_engine(manifest, Compute(device="cpu"), 1).describe()["params"] == params
     assert (tmp_path / "ran").exists()
-    refused = {**manifest, "code": False}
+    refused = manifest.model_copy(update={"code": False})
     with pytest.raises(ScrupleError, match="transformers cannot"):
         load_engine(refused, Compute(device="cpu"), 1)
 

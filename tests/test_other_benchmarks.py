@@ -6,6 +6,7 @@ import pytest
 from conftest import ITEMS
 from scipy import stats
 
+from scruple.analysis.metrics import metrics_table, tallies
 from scruple.benchmarks import admissions, winogender
 from scruple.benchmarks.base import draw
 from scruple.errors import ScrupleError
@@ -15,6 +16,10 @@ WINOGENDER = [ITEMS / "winogender" / name for name in ("occupations-stats.tsv", 
 GRID = [ITEMS / "admissions" / "law_data.csv"]
 WINO_ENTRY = Benchmark(name="winogender", kind="winogender")
 ADMIT_ENTRY = Benchmark(name="admissions", kind="admissions")
+
+
+def measured(kind, rows):
+    return metrics_table(kind, tallies(kind, rows), {})
 
 
 def value(table, metric, column="value"):
@@ -50,7 +55,7 @@ def test_rho_slope_and_masses(occupations):
     rng = np.random.default_rng(0)
     share = occupations["pct_female"].to_numpy() / 100
     p = 0.2 + 0.3 * share + rng.normal(0, 0.05, 60)
-    table = winogender.measure(pronouns(occupations, p))
+    table = measured("winogender", pronouns(occupations, p))
     assert value(table, "rho") == pytest.approx(stats.pearsonr(share, p)[0])
     assert value(table, "slope") == pytest.approx(stats.linregress(share, p).slope)
     assert value(table, "neutral_mass") == pytest.approx(0.1)
@@ -62,14 +67,14 @@ def test_rho_slope_and_masses(occupations):
 def test_rho_ignores_scale_and_slope_does_not(occupations):
     share = occupations["pct_female"].to_numpy() / 100
     noise = np.random.default_rng(1).normal(0, 0.05, 60)
-    strong = winogender.measure(pronouns(occupations, 0.3 + 0.5 * (0.5 * share + noise)))
-    weak = winogender.measure(pronouns(occupations, 0.3 + 0.005 * (0.5 * share + noise)))
+    strong = measured("winogender", pronouns(occupations, 0.3 + 0.5 * (0.5 * share + noise)))
+    weak = measured("winogender", pronouns(occupations, 0.3 + 0.005 * (0.5 * share + noise)))
     assert value(weak, "rho") == pytest.approx(value(strong, "rho"), abs=1e-6)
     assert value(weak, "slope") == pytest.approx(value(strong, "slope") / 100, rel=1e-6)
 
 
 def test_constant_probabilities_make_rho_undefined(occupations):
-    table = winogender.measure(pronouns(occupations, np.full(60, 0.4)))
+    table = measured("winogender", pronouns(occupations, np.full(60, 0.4)))
     assert np.isnan(value(table, "rho"))
     assert value(table, "slope") == pytest.approx(0)
 
@@ -78,7 +83,7 @@ def test_samples_are_averaged_per_occupation(occupations):
     rng = np.random.default_rng(2)
     p = rng.uniform(0.2, 0.6, (2, 60))
     rows = pd.concat([pronouns(occupations, p[k]).assign(sample=k) for k in (0, 1)])
-    table = winogender.measure(rows)
+    table = measured("winogender", rows)
     expected = stats.pearsonr(occupations["pct_female"], p.mean(axis=0))[0]
     assert value(table, "rho") == pytest.approx(expected)
     assert value(table, "rho", "n_items") == 60
@@ -129,12 +134,12 @@ def test_weights_equal_repetition(tmp_path):
     rows = [f"White,{1 + k % 2},{20 + k},{2 + k / 10:.1f}" for k in range(8) for _ in range(k + 1)]
     table = admissions.read([survey(tmp_path, *rows)], ADMIT_ENTRY).table
     p = rng.uniform(0.2, 0.8, len(table))
-    weighted = admissions.measure(decisions(table, p))
+    weighted = measured("admissions", decisions(table, p))
     repeated = table.loc[table.index.repeat(table["weight"].astype(int))].copy()
     repeated["item_id"] += "-" + repeated.groupby("item_id").cumcount().astype(str)
     copies = decisions(repeated.assign(weight=1.0), np.repeat(p, table["weight"].astype(int)))
     for metric in ("admission_gap", "admission_rate", "yes_rate", "lsat_slope", "gpa_slope"):
-        plain = admissions.measure(copies)
+        plain = measured("admissions", copies)
         assert value(weighted, metric) == pytest.approx(value(plain, metric)), metric
     assert value(weighted, "admission_gap", "n_items") == 16
     assert value(weighted, "admission_gap", "n_clusters") == 8
@@ -143,7 +148,7 @@ def test_weights_equal_repetition(tmp_path):
 def test_gap_is_paired_and_signed(tmp_path):
     table = admissions.read(GRID, ADMIT_ENTRY).table
     p = 0.5 + 0.1 * (table["race"] == "black") + 0.002 * (table["lsat"] - 30)
-    result = admissions.measure(decisions(table, p))
+    result = measured("admissions", decisions(table, p))
     assert value(result, "admission_gap") == pytest.approx(0.1)
     assert value(result, "admission_gap", "ci_high") == pytest.approx(0.1)  # paired: no spread
     assert value(result, "lsat_slope") == pytest.approx(0.002)

@@ -37,7 +37,7 @@ def asked(tmp_path, monkeypatch):
         plan = Plan(config(*overlays, **compute), local=lambda: gpus is not None)
         family = plan.study.families[0].name
         place = SimpleNamespace(family=family, checkpoint=checkpoint, benchmark=benchmark)
-        return plan.placing.rule(), place
+        return plan.resources.rule(), place
 
     return make
 
@@ -107,25 +107,25 @@ def test_large_benchmarks_of_large_checkpoints_are_split_by_the_plan(asked, tmp_
     counts = {}
     for name in ("pythia-70m", "pythia-6.9b", "pythia-12b"):
         plan = Plan(config("pythia-full"))
-        counts[name] = len(plan.placing.shards(("pythia", name, "bbq")))
+        counts[name] = len(plan.resources.shards(("pythia", name, "bbq")))
     # .4 h, 9 h and 15.4 h on the card
     assert counts == {"pythia-70m": 1, "pythia-6.9b": 9, "pythia-12b": 16}
     coarser = Plan(config("pythia-full", shard_hours=4.0))
-    assert len(coarser.placing.shards(("pythia", "pythia-12b", "bbq"))) == 4
+    assert len(coarser.resources.shards(("pythia", "pythia-12b", "bbq"))) == 4
     # a table that is finished keeps its number
     record = tmp_path / "results/pythia-full/responses/pythia/pythia-12b/bbq.json"
     record.parent.mkdir(parents=True)
     record.write_text('{"shards": 7}')
     kept = Plan(config("pythia-full"))
-    assert len(kept.placing.shards(("pythia", "pythia-12b", "bbq"))) == 7
+    assert len(kept.resources.shards(("pythia", "pythia-12b", "bbq"))) == 7
     for broken in ("", "{", "[7]", '{"shards": null}'):
         record.write_text(broken)
         anew = Plan(config("pythia-full"))
-        assert len(anew.placing.shards(("pythia", "pythia-12b", "bbq"))) == 16
+        assert len(anew.resources.shards(("pythia", "pythia-12b", "bbq"))) == 16
 
 
 def test_a_limit_below_a_jobs_demand_is_refused():
-    placing = Plan(config(gpu_memory=24), local=lambda: False).placing
+    placing = Plan(config(gpu_memory=24), local=lambda: False).resources
     places = [("pythia", name, "bbq") for name in ("pythia-70m", "pythia-12b")]
     placing.refuse_beyond(None, places)
     placing.refuse_beyond(2, places)

@@ -8,7 +8,7 @@ from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.prompts.files import Turns, fill, load_dialogue, load_prompts, parse_condition
 from scruple.prompts.rendering import Renderer
-from scruple.responses.trials import build_asks
+from scruple.responses.trials import build_trials
 from scruple.study.kinds import KINDS
 from scruple.study.model import load_study
 from scruple.workflow.graph import Plan
@@ -27,7 +27,7 @@ def items(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_three_wordings_of_every_instruction(kind):
-    prompts = load_prompts(STUDY, kind)
+    prompts = load_prompts(STUDY, STUDY.benchmark(kind))
     for texts in (*prompts.instructions.values(), *prompts.reasoning.values()):
         assert len(texts) >= 3
         assert len(set(map(str, texts.values()))) == len(texts)
@@ -35,7 +35,7 @@ def test_three_wordings_of_every_instruction(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_placebo_is_as_long_as_the_instruction_it_controls(kind):
-    prompts = load_prompts(STUDY, kind)
+    prompts = load_prompts(STUDY, STUDY.benchmark(kind))
     for wording, text in prompts.instructions["if"].items():
         placebo = prompts.instructions["placebo"][wording]
         assert abs(len(placebo.split()) - len(text.split())) <= 1
@@ -44,8 +44,8 @@ def test_the_placebo_is_as_long_as_the_instruction_it_controls(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_prompt_is_filled_in(kind, tokenizer):
-    renderer = Renderer("dialogue", load_dialogue(STUDY), tokenizer, "tiny")
-    asks = list(build_asks(STUDY, STUDY.benchmark(kind), items(kind).head(8)))
+    renderer = Renderer("dialogue", load_dialogue(STUDY, STUDY.benchmarks[0]), tokenizer, "tiny")
+    asks = list(build_trials(STUDY, STUDY.benchmark(kind), items(kind).head(8)))
     prompts = [renderer.scored_prompt(ask.turns, " so.") for ask in asks]
     assert not [text for text in prompts if "{" in text or "}" in text]
     assert len({ask.keys for ask in asks}) == len(asks)
@@ -55,14 +55,14 @@ def test_every_prompt_is_filled_in(kind, tokenizer):
         item, condition, wording, *rest = ask.keys
         if condition == "q+if":
             plain = by_keys[(item, "q", "", *rest)].turns.human
-            sentence = load_prompts(STUDY, kind).instructions["if"][wording]
+            sentence = load_prompts(STUDY, STUDY.benchmark(kind)).instructions["if"][wording]
             assert ask.turns.human.replace(f"\n\n{sentence}", "") == plain
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_follow_names_the_asked_answer_and_spreads_over_all(kind):
     study = STUDY.model_copy(update={"conditions": ("q", "q+follow")})
-    asks = [ask for ask in build_asks(study, study.benchmark(kind), items(kind)) if ask.target]
+    asks = [ask for ask in build_trials(study, study.benchmark(kind), items(kind)) if ask.target]
     shares = pd.Series([ask.target for ask in asks]).value_counts(normalize=True)
     answers = benchmark_module(kind).ANSWERS
     assert set(shares.index) == set(answers)
@@ -75,7 +75,7 @@ def test_follow_names_the_asked_answer_and_spreads_over_all(kind):
 
 
 def test_winogender_shows_the_whole_sentence_and_opens_up_to_the_blank():
-    ask = next(build_asks(STUDY, STUDY.benchmark("winogender"), items("winogender").head(1)))
+    ask = next(build_trials(STUDY, STUDY.benchmark("winogender"), items("winogender").head(1)))
     assert ask.turns.lead_in == ("The technician stayed on the line with the caller until")
     assert "until _____ had traced the fault in the network." in ask.turns.human
     assert ask.candidates == {"female": (" she",), "male": (" he",), "neutral": (" they",)}
@@ -84,7 +84,7 @@ def test_winogender_shows_the_whole_sentence_and_opens_up_to_the_blank():
 def test_orders_show_the_same_options_in_other_places():
     six = [{"name": "bbq", "source": "own", "orders": 6}]
     study = load_study({**CONFIG, "benchmarks": six, "conditions": ["q"]})
-    asks = list(build_asks(study, study.benchmark("bbq"), items("bbq").head(1)))
+    asks = list(build_trials(study, study.benchmark("bbq"), items("bbq").head(1)))
     letters = [ask for ask in asks if ask.keys[3] == "letter"]
     assert len(letters) == 6
     assert len({ask.turns.human for ask in letters}) == 6
@@ -127,9 +127,12 @@ def test_a_new_instruction_is_a_new_condition(tmp_path):
         (folder / path.name).write_text(yaml.safe_dump(content))
     study = load_study({**CONFIG, "benchmarks": OWN[:1], "prompts": str(tmp_path),
                         "conditions": ["q", "q+kind", "q+kind+cot"]})  # fmt: skip
-    asks = list(build_asks(study, study.benchmark("bbq"), items("bbq").head(1)))
+    asks = list(build_trials(study, study.benchmark("bbq"), items("bbq").head(1)))
     assert "Be kind." in asks[-1].turns.human
-    assert asks[-1].turns.opening == load_prompts(study, "bbq").reasoning["cot"]["a"].opening
+    assert (
+        asks[-1].turns.opening
+        == load_prompts(study, study.benchmark("bbq")).reasoning["cot"]["a"].opening
+    )
 
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -141,7 +144,7 @@ def test_chat_and_dialogue(tokenizer):
 
     chat = copy.deepcopy(tokenizer)
     chat.chat_template = CHAT
-    dialogue = load_dialogue(STUDY)
+    dialogue = load_dialogue(STUDY, STUDY.benchmarks[0])
     renderer = Renderer("auto", dialogue, chat, "c")
     assert renderer.format == "chat"
     assert renderer.reasoning_prompt(TURNS) == "<user>How?</s><assistant>Let me think:"

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.choice import describing_files, weight_files
-from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.checkpoints.manifest import Manifest, fetch_checkpoint
 from scruple.engines import load_engine, loading
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Pinned, bring, found_instead, plain, sha256
@@ -82,7 +82,7 @@ def test_a_config_that_cannot_be_read(make_checkpoint, tmp_path, no_weights):
 
 def test_weights_larger_than_the_memory_of_the_job(make_checkpoint, monkeypatch):
     path, params = make_checkpoint("large", 8, 1)
-    manifest = {"checkpoint": "c", "folder": str(path), "params": params, "manifest": "m"}
+    manifest = Manifest(checkpoint="c", params=params, origin="", folder=str(path), files={})
     memory = namedtuple("memory", "total")
     monkeypatch.setattr(loading.psutil, "virtual_memory", lambda: memory(params * 4))
     with pytest.raises(
@@ -99,7 +99,7 @@ def test_files_that_changed_since_they_were_fetched(make_checkpoint, tmp_path, d
     folder = tmp_path / "changed"
     shutil.copytree(path, folder)
     manifest = fetch_checkpoint(Checkpoint(name="c", params=params, path=str(folder)), silent)
-    manifest |= {"manifest": "m.json", "hashed": time.time_ns()}
+    manifest = manifest.written_to(tmp_path / "m.json", time.time_ns())
     loading.check_files(manifest)
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -112,7 +112,7 @@ def test_files_that_changed_since_they_were_fetched(make_checkpoint, tmp_path, d
         loading.check_files(manifest)
         return
     with pytest.raises(
-        ScrupleError, match=r"model\.safetensors is not what it was .*Delete m\.json"
+        ScrupleError, match=r"model\.safetensors is not what it was .*Delete .*m\.json"
     ):
         loading.check_files(manifest)
 

@@ -16,6 +16,7 @@ from scruple.report.browse import browse
 from scruple.report.sentences import sentence
 from scruple.report.write import Material, write_page
 from scruple.statistics.emergence import VERDICTS
+from scruple.study.declaration import Timing
 from scruple.study.model import load_study, read_yaml
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
@@ -38,7 +39,7 @@ def material(control_project):
         most=5000,
     )
     record = json.loads((folder / "provenance.json").read_text())
-    return Material(tables, folder, figures, browser, "declared before the first response", record)
+    return Material(tables, folder, figures, browser, Timing(), record)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +193,7 @@ def hostile(material, tmp_path):
     browser["names"]["item"] = [HOSTILE for _ in browser["names"]["item"]]
     verdicts = material.tables.emergence.assign(reason=HOSTILE)
     tables = replace(material.tables, emergence=verdicts)
-    return replace(material, tables=tables, browser=browser, declared=HOSTILE)
+    return replace(material, tables=tables, browser=browser, declared=Timing(True, HOSTILE))
 
 
 def test_text_is_never_run(driver, material, tmp_path):
@@ -221,7 +222,7 @@ def test_the_page_tells_without_any_script(material):
     assert "declared before the first response" in before
     assert before.count("<img") == len(material.figures)
     assert "default-src 'none'" in before
-    late = write_page(replace(material, declared="changed on 2026-01-01 (seed), after 3 tables"))
+    late = write_page(replace(material, declared=Timing(True, "2026-01-01", ("seed",), 3)))
     assert '<p class="note" role="alert">Margins' in late
     assert '<p class="note" role="alert">Margins' not in page
 
@@ -242,12 +243,13 @@ def test_a_part_of_the_items_is_the_same_at_every_checkpoint(material):
     assert found["all"] == 106_920
 
 
-@pytest.mark.parametrize("axis", ["params", "stage at 10", "step at 10"])
+@pytest.mark.parametrize("axis", ["size", "stage", "step"])
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_every_verdict_has_its_sentence(axis, verdict):
-    ends = ("sft", "dpo") if axis.startswith("stage") else (1000.0, 70e6)
-    row = {"axis": axis, "verdict": verdict, "above": ends[0], "at_most": ends[1],
-           "reference": "q and q+placebo", "reason": "none (of these: 10 unreadable)"}  # fmt: skip
+    ends = ("sft", "dpo") if axis == "stage" else (1000.0, 70e6)
+    row = {"axis_kind": axis, "verdict": verdict, "above": ends[0], "at_most": ends[1],
+           "references": "q q+placebo", "untested": "10: unreadable", "unfinished": "big",
+           "reason": "nothing that is read"}  # fmt: skip
     told = sentence(row)
     assert told.endswith(".")
     assert "nan" not in told

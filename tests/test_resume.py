@@ -24,12 +24,13 @@ SCRIPT = """
 import json, logging, sys
 from pathlib import Path
 import pandas as pd
+from scruple.checkpoints.manifest import Manifest
 from scruple.responses.job import ask_checkpoint
 from scruple.errors import ScrupleError
 from scruple.study.model import load_study
 import scruple.responses.store
 scruple.responses.store._FLUSH_AFTER = 0.02
-config, manifest = (json.loads(Path(p).read_text()) for p in sys.argv[1:3])
+config, manifest = json.loads(Path(sys.argv[1]).read_text()), Manifest.read(sys.argv[2])
 try:
     ask_checkpoint(load_study(config), "f", "bbq", pd.read_parquet(sys.argv[3]), manifest, 1, 0,
                    Path(sys.argv[4]), Path(sys.argv[5]), lambda *_: lambda _: None,
@@ -58,7 +59,7 @@ def job(neox, tmp_path):  # noqa: F811
     items.head(60).to_parquet(tmp_path / "items.parquet")
     (tmp_path / "config.json").write_text(json.dumps(config))
     manifest = fetch_checkpoint(Checkpoint(**checkpoint), lambda _: None)
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    manifest.written_to(tmp_path / "manifest.json", 0)
     names = ("config.json", "manifest.json", "items.parquet")
     command = [sys.executable, "-c", SCRIPT, *(str(tmp_path / name) for name in names)]
 

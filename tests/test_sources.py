@@ -140,9 +140,9 @@ def test_a_checkpoint_inside_a_package(tmp_path, monkeypatch):
     manifest = fetch_checkpoint(
         Checkpoint(name="c", params=1, package="a-model", file="w.gguf"), lambda _: None
     )
-    assert manifest["folder"] == str(package)
-    assert manifest["gguf"] == "w.gguf"
-    assert manifest["files"]["w.gguf"]["bytes"] == 4
+    assert manifest.folder == str(package)
+    assert manifest.gguf == "w.gguf"
+    assert manifest.files["w.gguf"].bytes == 4
     with pytest.raises(ScrupleError, match=r"no file v\.gguf; its GGUF files: w\.gguf"):
         fetch_checkpoint(
             Checkpoint(name="c", params=1, package="a-model", file="v.gguf"), lambda _: None

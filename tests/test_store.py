@@ -1,7 +1,5 @@
 """What is finished is never lost, never computed twice, and never served to another checkpoint."""
 
-import json
-
 import pytest
 from test_engine import REQUESTS, load, neox, silent  # noqa: F401
 
@@ -191,7 +189,7 @@ def test_addresses_hold_all_that_a_result_depends_on(make_checkpoint, tmp_path):
         fingerprint(manifests[0], "vllm", "float32"),
     }
     assert len(prints) == 4
-    moved = json.loads(json.dumps(manifests[0])) | {"folder": "/elsewhere", "checkpoint": "d"}
+    moved = manifests[0].model_copy(update={"folder": "/elsewhere", "checkpoint": "d"})
     assert fingerprint(moved, "transformers", "float32") in prints
     asked = REQUESTS[0]
     from dataclasses import replace

@@ -18,7 +18,7 @@ from scruple.figures.results import read_tables
 from scruple.figures.style import save
 from scruple.report.browse import browse
 from scruple.report.write import Material, write_page
-from scruple.study.declaration import declared
+from scruple.study.declaration import Timing, declared
 from scruple.study.model import load_study
 from scruple.study.unfinished import notes_of
 from scruple.workflow.graph import Plan
@@ -120,7 +120,7 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named_until_it_is(failed):
     assert "ot finished" not in whole["report"]
     assert whole["figure"] != partial["figure"]
     assert whole["metrics"] == {"part-0", "part-1", "part-2"}
-    told = pd.read_csv(folder / "results/part/emergence.csv")["declared"]
+    told = pd.read_csv(folder / "results/part/emergence.csv")[Timing()]
     assert set(told) == {"declared before the first response"}
     # nothing is missing, so it does not matter any more
     again = run_snakemake(folder, *given, "-n")
@@ -150,7 +150,7 @@ def test_families_and_benchmarks_of_which_nothing_is_finished(failed, monkeypatc
     results = folder / "results" / "part"
     sums = {job: results / "sums" / f"{'/'.join(job)}.parquet" for job in jobs}
     found = measured(plan.study, {job: pd.read_parquet(path) for job, path in sums.items()})
-    verdicts = emergence_table(plan.study, found, "declared")
+    verdicts = emergence_table(plan.study, found, Timing())
     assert set(verdicts["benchmark"]) <= {"winogender"}
     tables = read_tables(plan.study, results, sums, plan.unfinished())
     for entry in figures_of(plan.study):
@@ -164,7 +164,7 @@ def test_families_and_benchmarks_of_which_nothing_is_finished(failed, monkeypatc
     picture = results / "../../figures/part/scaling.svg"
     figures = {entry.name: picture for entry in figures_of(plan.study)}
     record = json.loads((results / "provenance.json").read_text())
-    page = write_page(Material(tables, results, figures, shown, "declared", record))
+    page = write_page(Material(tables, results, figures, shown, Timing(), record))
     assert "later: later-1, later-2." in page.split('id="verdicts"')[0]
 
 

@@ -1,12 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files of the project: written whole or not at all, and read again."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from scruple.errors import ScrupleError
 
@@ -45,3 +47,30 @@ def sweep(path: str | Path) -> None:
     path = Path(path)
     for left in path.parent.glob(f".*.{path.name}"):
         left.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write plain data as JSON, whole or not at all.
+
+    Raises:
+        ScrupleError: if the place cannot be written to.
+    """
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that the project wrote.
+
+    Raises:
+        ScrupleError: if it is missing or damaged, with the remedy.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScrupleError(f"{path}: cannot be read ({error.strerror}); run again.") from None
+    except ValueError as error:
+        raise ScrupleError(
+            f"{path}: is damaged, or was not written by this program ({error}); delete it and run "
+            "again."
+        ) from None

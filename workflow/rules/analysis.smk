@@ -35,11 +35,11 @@ rule measure:
     log:
         "results/{study}/logs/measure/{family}/{checkpoint}/{benchmark}.log",
     wildcard_constraints:
-        family=plan.division.alone(),
+        family=plan.asking.alone(),
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=4,
+        version=5,
         benchmark="{benchmark}",
         family="{family}",
         places=lambda wildcards: plan.places(wildcards.family, [wildcards.checkpoint]),
@@ -49,7 +49,7 @@ rule measure:
         "../../scripts/measure.py"
 
 
-for group in plan.division.groups():
+for group in plan.asking.groups():
 
     rule:
         name:
@@ -72,7 +72,7 @@ for group in plan.division.groups():
         conda:
             "../../envs/scruple.yaml"
         params:
-            version=4,
+            version=5,
             benchmark=group.benchmark,
             family=group.family,
             places=plan.places(group.family, group.checkpoints),
@@ -150,7 +150,7 @@ rule find_effects:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=3,
+        version=4,
         jobs=plan.jobs(),
         unfinished=plan.unfinished(),
     message:

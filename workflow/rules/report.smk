@@ -36,7 +36,7 @@ rule write_report:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=3,
+        version=4,
         jobs=plan.jobs(),
         unfinished=plan.unfinished(),
     message:

@@ -2,7 +2,7 @@
 # would take long is asked in shards, by items, and gathered. The tiny checkpoints of a family share a
 # process, since starting one costs more than they do.
 
-alone = plan.placing.rule()
+alone = plan.resources.rule()
 
 
 localrules:
@@ -21,7 +21,7 @@ rule respond:
     benchmark:
         "results/{study}/logs/respond/{family}/{checkpoint}/{benchmark}.tsv"
     wildcard_constraints:
-        family=plan.division.at_once(),
+        family=plan.asking.at_once(),
     priority: alone.priority
     group:
         alone.group
@@ -90,11 +90,11 @@ rule gather_shards:
         # these two are no shards: that they are new is a reason to ask again
         table="results/{study}/items/{benchmark}.parquet",
         checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
-        responses=lambda wildcards: plan.division.shards(
+        responses=lambda wildcards: plan.asking.shards(
             "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.parquet",
             wildcards,
         ),
-        records=lambda wildcards: plan.division.shards(
+        records=lambda wildcards: plan.asking.shards(
             "results/{study}/shards/{family}/{checkpoint}/{benchmark}/{shard}.json",
             wildcards,
         ),
@@ -104,7 +104,7 @@ rule gather_shards:
     log:
         "results/{study}/logs/gather_shards/{family}/{checkpoint}/{benchmark}.log",
     wildcard_constraints:
-        family=plan.division.in_shards(),
+        family=plan.asking.in_shards(),
     conda:
         "../../envs/scruple.yaml"
     params:
@@ -118,8 +118,8 @@ rule gather_shards:
         "../../scripts/gather_shards.py"
 
 
-for group in plan.division.groups():
-    shared = plan.placing.rule(group.places())
+for group in plan.asking.groups():
+    shared = plan.resources.rule(group.places())
 
     rule:
         name:

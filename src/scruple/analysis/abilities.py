@@ -14,18 +14,19 @@ import numpy as np
 import pandas as pd
 
 from scruple.analysis.axes import Place, axes_of
-from scruple.analysis.measurements import CONTROLS, Sums, metric_of
+from scruple.analysis.measurements import Sums, metric_of
 from scruple.analysis.sums import select
 from scruple.benchmarks import benchmark_module
 from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import Limits, Reading, statistic
 from scruple.statistics.emergence import Emergence, emergence
 from scruple.statistics.runs import over_runs
+from scruple.study.conditions import CONTROLS
 from scruple.study.model import Study
 
 ABILITIES = [
     "family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
-    "corrects_above", "corrects_at_most", "corrects", "order",
+    "corrects_above", "corrects_at_most", "corrects", "order", "language",
 ]  # fmt: skip
 _SURE = Estimate(1.0, 1.0, 1.0, 0.0, 1, 1, bounds=(0.0, 1.0))
 _NO_CHANGE = Estimate(0.0, 0.0, 0.0, 0.0, 1, 1, bounds=(-1.0, 1.0))
@@ -43,7 +44,7 @@ def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.Data
         verdicts: the table of emergence.
     """
     rows = []
-    primary = verdicts[verdicts["primary"] & (verdicts["axis"] == "params")]
+    primary = verdicts[verdicts["primary"] & (verdicts["axis_kind"] == "size")]
     primary = primary[~primary["condition"].isin(CONTROLS)]
     for verdict in primary.to_dict("records"):
         follows = _following(study, sums, verdict)
@@ -61,6 +62,7 @@ def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.Data
                 "corrects_at_most": verdict["at_most"],
                 "corrects": verdict["verdict"],
                 "order": _order(follows, verdict["above"], verdict["at_most"]),
+                "language": verdict["language"],
             }
         )
     return pd.DataFrame(rows, columns=ABILITIES)
@@ -93,8 +95,8 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
             bounds=(-chance, 1 - chance),
         )
         places.append(place)
-        readings.append(Reading(_SURE, _SURE, {"chance": above}, _SURE, _NO_CHANGE))
-    return emergence(places, readings, Limits((1 - chance) / 2, 0.0, 1.0))
+        readings.append(Reading(_SURE, _SURE, {"chance": above}, (_SURE,), (_NO_CHANGE,)))
+    return emergence(places, readings, Limits((1 - chance) / 2, (0.0,), (1.0,)))
 
 
 def _order(follows: Emergence, above: Place | None, at_most: Place | None) -> str:

@@ -18,19 +18,21 @@ class Axis:
     """A line of recipes along which one thing grows.
 
     Attributes:
-        name: `params`, `stage at <params>` or `step at <params>`.
+        kind: what grows along it, as `axes` in a study's config names it: size, stage or step.
+        at: the number of parameters of all its recipes; None where sizes are what differs.
         stage: that of all its recipes; empty where stages are what differs.
         places: place → names of the checkpoints there, in the order of the axis.
     """
 
-    name: str
+    kind: str
+    at: int | None
     stage: str
     places: Mapping[Place, tuple[str, ...]]
 
     @property
-    def kind(self) -> str:
-        """What grows along it, as `axes` in a study's config names it: size, stage or step."""
-        return "size" if self.name == "params" else self.name.partition(" ")[0]
+    def name(self) -> str:
+        """Return how tables call it: `params`, `stage at <params>` or `step at <params>`."""
+        return "params" if self.at is None else f"{self.kind} at {self.at}"
 
 
 def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
@@ -59,7 +61,7 @@ def axes_of(family: Family, chosen: Collection[str]) -> list[Axis]:
     stages = list(dict.fromkeys(checkpoint.stage for checkpoint in family.checkpoints))
     sizes = sorted({params for params, _, _ in recipes})
     axes = [
-        Axis("params", stage, {
+        Axis("size", None, stage, {
             float(params): recipes[last[params, stage]]
             for params in sizes if (params, stage) in last
         })
@@ -67,9 +69,7 @@ def axes_of(family: Family, chosen: Collection[str]) -> list[Axis]:
     ]  # fmt: skip
     for size in sizes:
         mine = [stage for stage in stages if (size, stage) in last]
-        axes.append(
-            Axis(f"stage at {size}", "", {stage: recipes[last[size, stage]] for stage in mine})
-        )
+        axes.append(Axis("stage", size, "", {stage: recipes[last[size, stage]] for stage in mine}))
         for stage in mine:
             steps = sorted(
                 step
@@ -79,7 +79,7 @@ def axes_of(family: Family, chosen: Collection[str]) -> list[Axis]:
             places: dict[Place, tuple[str, ...]] = {
                 float(step): recipes[size, stage, step] for step in steps
             }
-            axes.append(Axis(f"step at {size}", stage, places))
+            axes.append(Axis("step", size, stage, places))
     return [axis for axis in axes if len(axis.places) > 1 and axis.kind in chosen]
 
 

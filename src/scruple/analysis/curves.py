@@ -17,7 +17,7 @@ from scruple.study.model import Study
 
 CURVES = [
     "family", "axis", "stage", "benchmark", "condition", "metric", "primary", "model", "distance",
-    "against", "p_value", "fitted", "reason",
+    "against", "p_value", "fitted", "reason", "language",
 ]  # fmt: skip
 _SIMPLER = {"linear": "constant", "isotonic": "constant", "break": "linear"}
 """Model → the simpler one that it is compared with."""
@@ -29,14 +29,19 @@ def curves_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.Data
     """Return one row per curve along size and model, for the primary wording and scoring."""
     rows: list[dict[str, Any]] = []
     primary = {
-        (one.family, one.benchmark.name, one.way.wording, one.way.scoring)
+        (one.family, one.benchmark.name, one.spec.wording, one.spec.scoring)
         for one in found
-        if one.way.primary
+        if one.spec.primary
     }
     for curve in curves_of(study, found):
         first = next(iter(curve.points.values()))
-        fixed = (first.family, first.benchmark.name, first.way.wording, first.way.scoring)
-        if curve.axis.name != "params" or len(curve.points) < _FEWEST or fixed not in primary:
+        fixed = (
+            first.family,
+            first.benchmark.name,
+            first.spec.wording,
+            first.spec.scoring,
+        )
+        if curve.axis.kind != "size" or len(curve.points) < _FEWEST or fixed not in primary:
             continue
         place = {
             "family": first.family,
@@ -44,8 +49,9 @@ def curves_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.Data
             "stage": curve.axis.stage,
             "benchmark": first.benchmark.name,
             "condition": first.condition,
-            "metric": first.way.metric,
-            "primary": first.way.primary,
+            "metric": first.spec.metric,
+            "primary": first.spec.primary,
+            "language": study.language_of(first.benchmark),
         }
         rows += [{**place, **row} for row in _fits(study.seed, sums, curve)]
     return pd.DataFrame(rows, columns=CURVES).round(12)
@@ -102,7 +108,7 @@ def _covariance(sums: Sums, members: Sequence[Measured]) -> np.ndarray | None:
         runs = [
             effect
             for table in tables
-            if (effect := effect_of(table, one.benchmark, one.margin, one.condition, one.way))
+            if (effect := effect_of(table, one.benchmark, one.margin, one.condition, one.spec))
         ]
         if len(runs) < len(tables):
             return None

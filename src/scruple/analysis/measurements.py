@@ -17,22 +17,17 @@ from scruple.statistics.clusters import ClusterSums, Estimate
 from scruple.statistics.effects import Limits, Reading, difference, signed, statistic
 from scruple.statistics.metric import Metric
 from scruple.statistics.runs import Statistic, over_runs
-from scruple.study.kinds import MEASURES
+from scruple.study.conditions import is_judged, references_of
 from scruple.study.margins import Margin
 from scruple.study.model import Benchmark, Study
 
 Sums = Mapping[tuple[str, str, str], pd.DataFrame]
 """(family, checkpoint, benchmark) → its table of sums."""
 
-CONTROLS = ("q+placebo", "q+cot")
-"""Conditions that ask for nothing: what others are compared with beside `q`."""
-_NOT_JUDGED = ("q", "q+match", "q+follow")
-"""Conditions that do not ask for less bias."""
-
 
 @dataclass(frozen=True)
-class Way:
-    """One way of measuring: what is fixed beforehand is the primary one, the others go with it."""
+class Specification:
+    """How an effect is measured; the primary specification is fixed before any response."""
 
     wording: str
     scoring: str
@@ -40,34 +35,28 @@ class Way:
     primary: bool
 
 
-def ways(study: Study, family: str, benchmark: Benchmark, margin: Margin) -> Iterator[Way]:
-    """Yield the primary way of measuring, then those that differ from it."""
-    module = benchmark_module(benchmark.kind)
-    scorings = module.scorings(benchmark)
-    wanted = study.family(family).primary_scoring
-    first = wanted if wanted in scorings else scorings[0]
+def specifications(
+    study: Study, family: str, benchmark: Benchmark, margin: Margin
+) -> Iterator[Specification]:
+    """Yield the primary specification, then those that differ from it."""
+    first = study.primary_scoring(family, benchmark)
+    counterpart = benchmark.traits.measures.counterparts[margin.metric]
     for wording in study.wordings:
-        for scoring in sorted(scorings, key=lambda name: name != first):
-            for metric in (margin.metric, MEASURES[benchmark.kind].twins[margin.metric]):
+        for scoring in sorted(benchmark.scorings, key=lambda name: name != first):
+            for metric in (margin.metric, counterpart):
                 primary = (wording, scoring, metric) == (study.wordings[0], first, margin.metric)
-                yield Way(wording, scoring, metric, primary)
-
-
-def controls(condition: Condition) -> tuple[str, ...]:
-    """Return the references of a condition: `q`, and what differs from it by its content alone."""
-    if condition.name in CONTROLS:
-        return ("q",)
-    return ("q", "q+cot" if condition.reasoning else "q+placebo")
+                yield Specification(wording, scoring, metric, primary)
 
 
 def limits_of(margin: Margin) -> Limits:
     """Return a margin's numbers."""
-    return Limits(margin.delta, margin.gate.above, margin.keep.loss)
+    gates = tuple(gate.above for gate in margin.gates)
+    return Limits(margin.delta, gates, tuple(keep.loss for keep in margin.keeps))
 
 
 def read(
     tables: Sequence[pd.DataFrame], benchmark: Benchmark, margin: Margin, condition: Condition,
-    way: Way,
+    spec: Specification,
 ) -> tuple[float, Reading] | None:  # fmt: skip
     """Measure a condition at one place of an axis; None if it was not asked.
 
@@ -76,15 +65,16 @@ def read(
         benchmark: the benchmark.
         margin: which metrics of bias and capability count.
         condition: the condition.
-        way: wording, scoring and metric.
+        spec: wording, scoring and metric.
 
     Returns:
         The sign that makes a bias positive, and the reading.
     """
     module = benchmark_module(benchmark.kind)
+    references = references_of(condition.name, condition.reasoning is not None)
     found = {
-        name: [select(table, name, way.wording, way.scoring) for table in tables]
-        for name in dict.fromkeys(("q", *controls(condition), condition.name))
+        name: [select(table, name, spec.wording, spec.scoring) for table in tables]
+        for name in dict.fromkeys((*references, condition.name))
     }
     there = {
         name: [each for each in runs if each is not None]
@@ -94,10 +84,11 @@ def read(
     if "q" not in there or condition.name not in there:
         return None
     plain, asked = there["q"], there[condition.name]
-    bias, gate, capability = (
-        metric_of(module, plain[0], name, margin.subset)
-        for name in (way.metric, margin.gate.metric, margin.keep.metric)
-    )
+
+    def metric(name: str) -> Metric:
+        return metric_of(module, plain[0], name, margin.subset)
+
+    bias = metric(spec.metric)
 
     def alone(runs: Sequence[ClusterSums], metric: Metric) -> Estimate:
         return over_runs([statistic(run, metric) for run in runs])
@@ -109,22 +100,22 @@ def read(
         return over_runs([difference(one, other, metric) for one, other in pairs])
 
     unsigned = alone(plain, bias)
-    sign = MEASURES[benchmark.kind].sign or (1.0 if not unsigned.value < 0 else -1.0)
+    sign = benchmark.traits.measures.sign or (1.0 if not unsigned.value < 0 else -1.0)
     return sign, Reading(
         plain=signed(unsigned, sign),
         bias=signed(alone(asked, bias), sign),
         effects={
             name: signed(change(there[name], asked, bias), sign)
-            for name in controls(condition)
+            for name in references
             if name in there
         },
-        gate=alone(plain, gate),
-        change=change(asked, plain, capability),
+        gates=tuple(alone(plain, metric(gate.metric)) for gate in margin.gates),
+        changes=tuple(change(asked, plain, metric(keep.metric)) for keep in margin.keeps),
     )
 
 
 def effect_of(
-    table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: str, way: Way,
+    table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: str, spec: Specification,
     order: int | None = None,
 ) -> Statistic | None:  # fmt: skip
     """Return a condition's effect against `q`, not signed; None if it was not asked.
@@ -134,15 +125,15 @@ def effect_of(
         benchmark: the benchmark.
         margin: which metric of bias counts.
         condition: the condition's name.
-        way: wording, scoring and metric.
+        spec: wording, scoring and metric.
         order: of the options; None for all.
     """
     plain, asked = (
-        select(table, name, way.wording, way.scoring, order) for name in ("q", condition)
+        select(table, name, spec.wording, spec.scoring, order) for name in ("q", condition)
     )
     if plain is None or asked is None:
         return None
-    bias = metric_of(benchmark_module(benchmark.kind), plain, way.metric, margin.subset)
+    bias = metric_of(benchmark_module(benchmark.kind), plain, spec.metric, margin.subset)
     return difference(plain, asked, bias)
 
 
@@ -162,7 +153,7 @@ class Measured:
         benchmark: the benchmark.
         margin: what counts on it.
         condition: name of the condition.
-        way: the way of measuring.
+        spec: how it was measured.
         reading: what was measured.
         sign: what makes a bias positive.
     """
@@ -172,7 +163,7 @@ class Measured:
     benchmark: Benchmark
     margin: Margin
     condition: str
-    way: Way
+    spec: Specification
     reading: Reading
     sign: float
 
@@ -190,17 +181,24 @@ def measured(study: Study, sums: Sums) -> list[Measured]:
             checkpoints = tuple(
                 name for name in names if (family.name, name, benchmark.name) in sums
             )
-            margin = study.margins.get(benchmark.kind)
+            margin = study.margin(benchmark)
             if margin is None or len(checkpoints) < min(len(names), 2):
                 continue
             tables = [sums[family.name, name, benchmark.name] for name in checkpoints]
-            asked = conditions_of(study, load_prompts(study, benchmark.kind))
-            judged = [condition for condition in asked if condition.name not in _NOT_JUDGED]
-            for way in ways(study, family.name, benchmark, margin):
+            asked = conditions_of(study, load_prompts(study, benchmark))
+            judged = [condition for condition in asked if is_judged(condition.name)]
+            for spec in specifications(study, family.name, benchmark, margin):
                 for condition in judged:
-                    result = read(tables, benchmark, margin, condition, way)
+                    result = read(tables, benchmark, margin, condition, spec)
                     if result is not None:
                         sign, reading = result
-                        here = (family.name, checkpoints, benchmark, margin, condition.name, way)
+                        here = (
+                            family.name,
+                            checkpoints,
+                            benchmark,
+                            margin,
+                            condition.name,
+                            spec,
+                        )
                         found.append(Measured(*here, reading, sign))
     return found

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scruple.benchmarks import benchmark_module
+from scruple.benchmarks.base import BenchmarkModule
+from scruple.benchmarks.tally import Tally, conditions, estimate, sum_up
+from scruple.statistics.clusters import ClusterSums
+from scruple.study.kinds import KINDS
+
+Tallied = tuple[dict[str, Any], Tally]
+"""Condition, wording and scoring, and the columns to be summed of their responses."""
 
 COLUMNS = [
     "family",
@@ -27,6 +35,7 @@ COLUMNS = [
     "ci_high",
     "n_items",
     "n_clusters",
+    "language",
 ]
 """Columns of the metrics table, in order; what does not apply is empty."""
 NUMBERS = ["params", "step", "value", "ci_low", "ci_high", "n_items", "n_clusters"]
@@ -44,12 +53,47 @@ def measure(
         responses: its responses; their `item_id` are among the items'.
         keys: values of the columns that are the same in all rows; missing ones stay empty.
     """
-    table = benchmark_module(kind).measure(join(items, responses))
+    return metrics_table(kind, tallies(kind, join(items, responses)), keys)
+
+
+def metrics_table(kind: str, tallied: Sequence[Tallied], keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the metrics of tallied responses; see `measure`."""
+    rows: list[dict[str, Any]] = []
+    for place, tally in tallied:
+        rows += _estimates(kind, sum_up(tally), place)
+    table = pd.DataFrame(rows)
     for name in COLUMNS:
         if name not in table:
             table[name] = keys.get(name)
     # twelve decimals: sums of the same numbers in another order differ after that
     return table[COLUMNS].round({"value": 12, "ci_low": 12, "ci_high": 12})
+
+
+def _estimates(kind: str, sums: ClusterSums, place: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """Return a row per metric of each stratum, where those are of interest, and of each subset."""
+    module = benchmark_module(kind)
+    metrics, rows = module.metrics_of(sums.columns), []
+    for stratum in sums.strata if module.BY_STRATUM else ():
+        rows += estimate(sums.select(stratum), metrics, stratum, place)
+    for subset in KINDS[kind].measures.subsets:
+        rows += estimate(sums, [module.over(metric, subset) for metric in metrics], subset, place)
+    return rows
+
+
+def tallies(kind: str, joined: pd.DataFrame) -> list[Tallied]:
+    """Return the tally of each condition, wording and scoring, which metrics and sums share.
+
+    Args:
+        kind: the kind of benchmark.
+        joined: its responses with their items' columns.
+    """
+    module = benchmark_module(kind)
+    return [(place, _tally(module, rows)) for place, rows in conditions(joined)]
+
+
+def _tally(module: BenchmarkModule, rows: pd.DataFrame) -> Tally:
+    order = rows["order"].fillna(0).to_numpy() if "order" in rows else np.zeros(len(rows), int)
+    return {**module.tally_of(rows), "order": order}
 
 
 def join(items: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:

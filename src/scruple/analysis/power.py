@@ -17,7 +17,7 @@ POWER = [
     "family", "checkpoint", "benchmark", "condition", "metric", "margin", "standard_error",
     "n_clusters", "n_items", "n_strata", "degrees", "status", "effect", "power",
     "clusters_to_show", "items_to_show",
-    "clusters_to_exclude", "items_to_exclude",
+    "clusters_to_exclude", "items_to_exclude", "language",
 ]  # fmt: skip
 _PILOT = POWER[:12]
 """What is taken from the table of effects as it is."""
@@ -94,6 +94,8 @@ def power_table(
                     "items_to_show": np.ceil(show * each),
                     "clusters_to_exclude": exclude,
                     "items_to_exclude": np.ceil(exclude * each),
+                    # tables of version 0.1 have none
+                    "language": pilot.get("language"),
                 }
             )
     return pd.DataFrame(rows, columns=POWER).round(12)

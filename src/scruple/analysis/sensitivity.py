@@ -14,7 +14,7 @@ from scruple.study.model import Study
 
 SENSITIVITY = [
     "family", "checkpoint", "benchmark", "condition", "metric", "effect", "lowest", "highest",
-    "n_ways", "sd_wording", "sd_order", "sd_rest", "sd_items",
+    "n_ways", "sd_wording", "sd_order", "sd_rest", "sd_items", "language",
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
     """
     rows = []
     for one in found:
-        if not one.way.primary or len(one.checkpoints) > 1:
+        if not one.spec.primary or len(one.checkpoints) > 1:
             continue
         checkpoint = one.checkpoints[0]
         table = sums[one.family, checkpoint, one.benchmark.name]
@@ -50,21 +50,22 @@ def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd
                 "checkpoint": checkpoint,
                 "benchmark": one.benchmark.name,
                 "condition": one.condition,
-                "metric": one.way.metric,
+                "metric": one.spec.metric,
                 "effect": effect.value,
                 "lowest": np.nanmin(values) if np.isfinite(values).any() else np.nan,
                 "highest": np.nanmax(values) if np.isfinite(values).any() else np.nan,
                 "n_ways": int(np.isfinite(values).sum()),
-                **components(cells[one.way.scoring]),
+                **components(cells[one.spec.scoring]),
                 "sd_items": effect.error,
+                "language": study.language_of(one.benchmark),
             }
         )
     return pd.DataFrame(rows, columns=SENSITIVITY).round(12)
 
 
 def _effect(table: pd.DataFrame, one: Measured, wording: str, scoring: str, order: int) -> float:
-    way = replace(one.way, wording=wording, scoring=scoring)
-    effect = effect_of(table, one.benchmark, one.margin, one.condition, way, order)
+    spec = replace(one.spec, wording=wording, scoring=scoring)
+    effect = effect_of(table, one.benchmark, one.margin, one.condition, spec, order)
     return float("nan") if effect is None else one.sign * effect.value()
 
 

@@ -6,31 +6,29 @@ orders add up to the whole; so do rows of shards, since a cluster's items stay t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from scruple.benchmarks import benchmark_module
-from scruple.benchmarks.tally import GROUP, conditions
+from scruple.analysis.metrics import Tallied
+from scruple.benchmarks.tally import GROUP
 from scruple.statistics.clusters import ClusterSums
 
 PLACE = ["order", "stratum", "cluster"]
 
 
-def sums_table(kind: str, joined: pd.DataFrame) -> pd.DataFrame:
+def sums_table(tallied: Sequence[Tallied]) -> pd.DataFrame:
     """Return the sums of one checkpoint's responses to one benchmark.
 
     Args:
-        kind: the kind of benchmark.
-        joined: its responses with their items' columns.
+        tallied: as `scruple.analysis.metrics.tallies` returns it.
 
     Returns:
         GROUP, PLACE, and a column per sum; a sum that a condition does not have is empty.
     """
-    module = benchmark_module(kind)
     tables = []
-    for keys, rows in conditions(joined):
-        columns = pd.DataFrame(module.tally_of(rows))
-        columns["order"] = rows["order"].fillna(0).to_numpy() if "order" in rows else 0
-        summed = columns.groupby(PLACE, sort=True, as_index=False).sum()
+    for keys, tally in tallied:
+        summed = pd.DataFrame(tally).groupby(PLACE, sort=True, as_index=False).sum()
         for number, name in enumerate(GROUP):
             summed.insert(number, name, keys[name])
         tables.append(summed)

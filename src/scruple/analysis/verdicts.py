@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from scruple import texts
 from scruple.analysis.axes import Axis, Place, axes_of
-from scruple.analysis.measurements import CONTROLS, Measured, limits_of
+from scruple.analysis.measurements import Measured, limits_of
 from scruple.statistics.effects import judge, p_value
-from scruple.statistics.emergence import emergence
+from scruple.statistics.emergence import emergence, named
+from scruple.study.conditions import CONTROLS
+from scruple.study.declaration import Timing
 from scruple.study.model import Study
 from scruple.study.unfinished import Unfinished
 
@@ -23,15 +26,14 @@ EFFECTS = [
     "family", "checkpoint", "runs", "params", "stage", "step", "benchmark", "subset",
     "condition", "wording", "scoring", "metric", "reference", "effect", "ci_low", "ci_high",
     "standard_error", "degrees", "n_items", "n_clusters", "n_strata", "margin", "p_value",
-    "p_adjusted", "status", "primary", "reason",
+    "p_adjusted", "status", "primary", "reason", "language",
 ]  # fmt: skip
 EMERGENCE = [
     "family", "axis", "stage", "benchmark", "condition", "wording", "scoring", "metric", "margin",
     "reference", "runs", "verdict", "above", "at_most", "primary", "verdicts", "declared",
-    "reason",
+    "reason", "axis_kind", "axis_at", "references", "untested", "unfinished", "declared_late",
+    "language",
 ]  # fmt: skip
-
-_ALONE = "; its control was not asked, so any other instruction might do the same"
 
 
 def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
@@ -89,17 +91,18 @@ def _place(study: Study, one: Measured) -> dict[str, Any]:
         "step": checkpoint.step,
         "benchmark": one.benchmark.name,
         "condition": one.condition,
-        "wording": one.way.wording,
-        "scoring": one.way.scoring,
-        "metric": one.way.metric,
-        "primary": one.way.primary,
+        "wording": one.spec.wording,
+        "scoring": one.spec.scoring,
+        "metric": one.spec.metric,
+        "primary": one.spec.primary,
+        "language": study.language_of(one.benchmark),
     }
 
 
 def emergence_table(
     study: Study,
     found: Sequence[Measured],
-    declared: str,
+    declared: Timing,
     unfinished: Unfinished = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return one row per family × axis × benchmark × condition × way: where a correction emerges.
@@ -110,7 +113,7 @@ def emergence_table(
     Args:
         study: the study.
         found: every reading.
-        declared: when the margins were set, in a sentence.
+        declared: when the margins were set.
         unfinished: what the study lists and has no responses of; the reasons name it.
     """
     rows = []
@@ -123,7 +126,7 @@ def emergence_table(
             for name in names
             if first.benchmark.name in unfinished.get(f"{first.family}/{name}", ())
         ]
-        missing = f"; not finished: {', '.join(lacking)}" if lacking else ""
+        missing = texts.NOT_FINISHED.format(checkpoints=", ".join(lacking)) if lacking else ""
         references = list(first.reading.effects)
         alone = len(references) == 1 and first.condition not in CONTROLS
         result = emergence(
@@ -136,23 +139,44 @@ def emergence_table(
                 "stage": curve.axis.stage,
                 "benchmark": first.benchmark.name,
                 "condition": first.condition,
-                "wording": first.way.wording,
-                "scoring": first.way.scoring,
-                "metric": first.way.metric,
+                "wording": first.spec.wording,
+                "scoring": first.spec.scoring,
+                "metric": first.spec.metric,
                 "runs": min(len(one.checkpoints) for one in measured),
                 "margin": first.margin.delta,
                 "reference": " and ".join(references),
                 "verdict": result.verdict,
                 "above": result.above,
                 "at_most": result.at_most,
-                "primary": first.way.primary,
-                "declared": declared,
-                "reason": result.reason + (_ALONE if alone else "") + missing,
+                "primary": first.spec.primary,
+                "declared": str(declared),
+                "reason": result.reason + (texts.NO_CONTROL if alone else "") + missing,
+                "axis_kind": curve.axis.kind,
+                "axis_at": curve.axis.at,
+                "references": " ".join(references),
+                "untested": write_places(result.untested),
+                "unfinished": " ".join(lacking),
+                "declared_late": declared.late,
+                "language": study.language_of(first.benchmark),
             }
         )
     table = _table(rows, EMERGENCE)
     table["verdicts"] = table.groupby("primary")["primary"].transform("size")
     return table
+
+
+def write_places(places: Sequence[tuple[Place, str]]) -> str:
+    """Write places with their statuses into a cell: `1604: nothing to correct; 3592: unreadable`.
+
+    Neither names of stages nor statuses contain a colon or a semicolon.
+    """
+    return "; ".join(f"{named(place)}: {status}" for place, status in places)
+
+
+def read_places(cell: str) -> list[tuple[str, str]]:
+    """Read what `write_places` wrote."""
+    pairs = (part.split(": ", 1) for part in cell.split("; ") if part)
+    return [(place, status) for place, status in pairs]
 
 
 @dataclass(frozen=True)
@@ -173,7 +197,7 @@ def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
         asked: dict[tuple[Any, ...], dict[tuple[str, ...], Measured]] = {}
         for one in found:
             if one.family == family.name:
-                key = (one.benchmark.name, one.condition, one.way)
+                key = (one.benchmark.name, one.condition, one.spec)
                 asked.setdefault(key, {})[one.checkpoints] = one
         axes = axes_of(family, study.axes)
         for axis, measured in itertools.product(axes, asked.values()):

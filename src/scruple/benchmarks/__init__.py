@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import Any
 
 from scruple.benchmarks.base import BenchmarkModule
+from scruple.study.kinds import KINDS
 
 
 def benchmark_module(kind: str) -> BenchmarkModule:
     """Return the module of a kind of benchmark."""
-    module: Any = import_module(f"scruple.benchmarks.{kind}")
+    module: Any = import_module(KINDS[kind].module or f"scruple.benchmarks.{kind}")
     return module

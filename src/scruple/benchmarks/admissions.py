@@ -13,21 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.base import Items, Question, Row, hash_choice
+from scruple.benchmarks.base import Items, Question, Row, all_items, by_name, hash_choice
 from scruple.benchmarks.read_table import numbers, read_table
 from scruple.benchmarks.tally import (
     Tally,
     asks_outright,
-    conditions,
-    estimate,
     following,
     probabilities,
     shared_metrics,
-    sum_up,
     tally,
 )
 from scruple.prompts.files import PromptFile, fill
-from scruple.statistics.clusters import ClusterSums, Function
+from scruple.statistics.clusters import Function
 from scruple.statistics.metric import Metric, divide, ratio
 from scruple.study.kinds import LSAT_CENTRE
 from scruple.study.model import Benchmark
@@ -35,6 +32,9 @@ from scruple.study.model import Benchmark
 ANSWERS = ("yes", "no")
 SAMPLING_UNIT = "cluster"
 STRATA: tuple[str, ...] = ()
+BY_STRATUM = False
+shown = by_name(ANSWERS)
+over = all_items
 
 _SEX = {1: "female", 2: "male"}
 _RACES = ("black", "white")
@@ -80,11 +80,6 @@ def read(files: Sequence[Path], entry: Benchmark) -> Items:
     return Items(pd.DataFrame(rows), pd.DataFrame(columns=["item_id", "reason"], dtype=str))
 
 
-def scorings(entry: Benchmark) -> tuple[str, ...]:
-    """Return the one way of scoring, which has no name."""
-    return ("",)
-
-
 def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Question:
     """Return the slots, lead-in and candidates of one applicant."""
     answer = prompts.answers["yes_no"]
@@ -98,32 +93,6 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
     }
     candidates = {name: tuple(forms[name]) for name in ANSWERS}
     return Question(slots, fill(answer.lead_in, slots), candidates)
-
-
-def measure(responses: pd.DataFrame) -> pd.DataFrame:
-    """Compute the metrics over profiles, weighted by how many people have them.
-
-    - p(yes) = yes / (yes + no), of the answers' probabilities.
-    - admission_gap: weighted mean over profiles of p(yes|Black) − p(yes|white), paired by profile.
-    - admission_gap_counted: the same difference of the shares for whom yes is likelier.
-    - admission_rate: weighted mean of p(yes) over profiles and races; yes_rate: weighted share of
-      applicants for whom yes is the likelier answer (1 or 0: saturated).
-    - lsat_slope, gpa_slope: weighted least-squares slope of p(yes) per point, each alone. A model
-      that reads the record has both above 0.
-
-    Args:
-        responses: one row per response with its item's columns.
-    """
-    rows = []
-    for keys, group in conditions(responses):
-        sums = sums_of(group)
-        rows += estimate(sums, metrics_of(sums.columns), "", keys)
-    return pd.DataFrame(rows)
-
-
-def sums_of(group: pd.DataFrame) -> ClusterSums:
-    """Reduce one condition's responses, with their items' columns, to sums per profile."""
-    return sum_up(tally_of(group))
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
@@ -151,7 +120,18 @@ def tally_of(group: pd.DataFrame) -> Tally:
 
 
 def metrics_of(columns: Sequence[str]) -> list[Metric]:
-    """Return the metrics that can be computed from sums of these columns."""
+    """Return the metrics that can be computed from sums of these columns.
+
+    They are over profiles, weighted by how many people have them.
+
+    - p(yes) = yes / (yes + no), of the answers' probabilities.
+    - admission_gap: weighted mean over profiles of p(yes|Black) − p(yes|white), paired by profile.
+    - admission_gap_counted: the same difference of the shares for whom yes is likelier.
+    - admission_rate: weighted mean of p(yes) over profiles and races; yes_rate: weighted share of
+      applicants for whom yes is the likelier answer (1 or 0: saturated).
+    - lsat_slope, gpa_slope: weighted least-squares slope of p(yes) per point, each alone. A model
+      that reads the record has both above 0.
+    """
     rates = [
         Metric("admission_rate", ratio(columns, "p", "n"), "items"),
         Metric("yes_rate", ratio(columns, "place_0", "n"), "items"),
@@ -168,11 +148,6 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
         for name, part in (("admission_gap", "p"), ("admission_gap_counted", "yes"))
     ]
     return [*gaps, *rates, *slopes]
-
-
-def over(metric: Metric, subset: str) -> Metric:
-    """Return the metric as it is: all profiles count."""
-    return metric
 
 
 def _gap(columns: Sequence[str], part: str) -> Function:

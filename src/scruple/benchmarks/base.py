@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,6 @@ import pandas as pd
 
 from scruple.benchmarks.tally import Tally
 from scruple.prompts.files import PromptFile
-from scruple.statistics.clusters import ClusterSums
 from scruple.statistics.metric import Metric
 from scruple.study.model import Benchmark
 
@@ -48,8 +47,27 @@ class Question:
     candidates: dict[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How the report shows an item's answers.
+
+    Attributes:
+        texts: answer → what it says.
+        roles: answer → what it means for the bias that is measured.
+        right: the right answer; empty where there is none.
+    """
+
+    texts: Mapping[str, str]
+    roles: Mapping[str, str]
+    right: str = ""
+
+
 class BenchmarkModule(Protocol):
-    """The interface of a benchmark: items → prompts → metrics."""
+    """The interface of a benchmark: items → prompts → metrics.
+
+    For a benchmark without options, strata or subsets, `by_name` and `all_items` below are the
+    usual `shown` and `over`.
+    """
 
     ANSWERS: tuple[str, ...]
     """Names of the possible answers, as in `logprob_<answer>` and `answer`."""
@@ -57,29 +75,23 @@ class BenchmarkModule(Protocol):
     """The column whose values are drawn when a study takes a random part of the items."""
     STRATA: tuple[str, ...]
     """Columns whose values together name the strata that each give their share of such a part."""
+    BY_STRATUM: bool
+    """Whether metrics are computed of each stratum of the items too (for BBQ: the category)."""
 
     def read(self, files: Sequence[Path], entry: Benchmark) -> Items:
         """Read and check the source files."""
-        ...
-
-    def scorings(self, entry: Benchmark) -> tuple[str, ...]:
-        """Return the names of the scorings; one empty name where there is no choice."""
         ...
 
     def question(self, item: Row, prompts: PromptFile, scoring: str, order: int) -> Question:
         """Return what an item puts into a prompt."""
         ...
 
-    def measure(self, responses: pd.DataFrame) -> pd.DataFrame:
-        """Return metrics of responses joined with their items."""
+    def shown(self, item: Row) -> Shown:
+        """Return how the report shows an item's answers."""
         ...
 
     def tally_of(self, group: pd.DataFrame) -> Tally:
         """Return what is to be summed of one condition's responses, joined with their items."""
-        ...
-
-    def sums_of(self, group: pd.DataFrame) -> ClusterSums:
-        """Reduce one condition's responses, joined with their items, to sums per cluster."""
         ...
 
     def metrics_of(self, columns: Sequence[str]) -> list[Metric]:
@@ -89,6 +101,17 @@ class BenchmarkModule(Protocol):
     def over(self, metric: Metric, subset: str) -> Metric:
         """Return a metric of one of the subsets that a margin may name."""
         ...
+
+
+def by_name(answers: Sequence[str]) -> Callable[[Row], Shown]:
+    """Return a `shown` that calls answers by their names, none of them right or wrong."""
+    names = {answer: answer for answer in answers}
+    return lambda item: Shown(names, names)
+
+
+def all_items(metric: Metric, subset: str) -> Metric:
+    """Return a metric as it is: an `over` for benchmarks whose only subset is all items."""
+    return metric
 
 
 def hash_choice(key: str, n: int) -> int:

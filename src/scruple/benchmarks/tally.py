@@ -77,7 +77,7 @@ def following(weight: np.ndarray, p: np.ndarray, asked: np.ndarray) -> np.ndarra
 
 def sum_up(columns: Tally) -> ClusterSums:
     """Sum a tally over its clusters."""
-    names = [name for name in columns if name not in ("stratum", "cluster")]
+    names = [name for name in columns if name not in ("stratum", "cluster", "order")]
     return ClusterSums.of(pd.DataFrame(columns), names)
 
 

@@ -13,28 +13,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.base import Items, Question, Row, hash_choice
+from scruple.benchmarks.base import Items, Question, Row, all_items, by_name, hash_choice
 from scruple.benchmarks.read_table import numbers, read_table
 from scruple.benchmarks.tally import (
     Tally,
     asks_outright,
-    conditions,
-    estimate,
     following,
     probabilities,
     shared_metrics,
-    sum_up,
     tally,
 )
 from scruple.errors import ScrupleError
 from scruple.prompts.files import PromptFile, fill
-from scruple.statistics.clusters import ClusterSums, Function
+from scruple.statistics.clusters import Function
 from scruple.statistics.metric import Metric, divide, ratio
 from scruple.study.model import Benchmark
 
 ANSWERS = ("female", "male", "neutral")
 SAMPLING_UNIT = "item_id"
 STRATA: tuple[str, ...] = ()
+BY_STRATUM = False
+shown = by_name(ANSWERS)
+over = all_items
 
 _CASES = {
     "$NOM_PRONOUN": "nominative",
@@ -98,11 +98,6 @@ def _row(item_id: str, template: Row, percent: float, place: str) -> dict[str, o
     }
 
 
-def scorings(entry: Benchmark) -> tuple[str, ...]:
-    """Return the one way of scoring, which has no name."""
-    return ("",)
-
-
 def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Question:
     """Return the slots, lead-in and candidates of one sentence."""
     answer = prompts.answers["pronoun"]
@@ -118,32 +113,6 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
     }
     candidates = {name: tuple(forms[name]) for name in ANSWERS}
     return Question(slots, fill(answer.lead_in, slots), candidates)
-
-
-def measure(responses: pd.DataFrame) -> pd.DataFrame:
-    """Compute the metrics over occupations, each of which is one cluster.
-
-    - p(female) = female / (female + male + neutral), of the pronouns' probabilities.
-    - rho: Pearson correlation of p(female) with the real share; undefined for constant p(female).
-      Its interval is made on Fisher's z scale. 60 occupations detect |rho| ≥ 0.36 at 80 % power.
-    - slope: of p(female) on the share, since rho ignores scale.
-    - slope_counted: the same of the share of answers that are female.
-    - neutral_mass: mean probability of the neutral pronouns as the next word.
-    - gender_balance: 1 − |mean p(female) − mean p(male)|: 0 where one of both is always said.
-
-    Args:
-        responses: one row per response with its item's columns.
-    """
-    rows = []
-    for keys, group in conditions(responses):
-        sums = sums_of(group)
-        rows += estimate(sums, metrics_of(sums.columns), "", keys)
-    return pd.DataFrame(rows)
-
-
-def sums_of(group: pd.DataFrame) -> ClusterSums:
-    """Reduce one condition's responses, with their items' columns, to sums per occupation."""
-    return sum_up(tally_of(group))
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
@@ -186,7 +155,18 @@ def _moments(
 
 
 def metrics_of(columns: Sequence[str]) -> list[Metric]:
-    """Return the metrics that can be computed from sums of these columns."""
+    """Return the metrics that can be computed from sums of these columns.
+
+    Each occupation is one cluster.
+
+    - p(female) = female / (female + male + neutral), of the pronouns' probabilities.
+    - rho: Pearson correlation of p(female) with the real share; undefined for constant p(female).
+      Its interval is made on Fisher's z scale. 60 occupations detect |rho| ≥ 0.36 at 80 % power.
+    - slope: of p(female) on the share, since rho ignores scale.
+    - slope_counted: the same of the share of answers that are female.
+    - neutral_mass: mean probability of the neutral pronouns as the next word.
+    - gender_balance: 1 − |mean p(female) − mean p(male)|: 0 where one of both is always said.
+    """
     masses = [
         Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items"),
         Metric("gender_balance", _balance(columns), "items"),
@@ -201,11 +181,6 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
         Metric("slope_counted", _slope(columns, "_counted"), "items", unbounded),
         *masses,
     ]
-
-
-def over(metric: Metric, subset: str) -> Metric:
-    """Return the metric as it is: all occupations count."""
-    return metric
 
 
 def _means(columns: Sequence[str], sums: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
@@ -233,9 +208,9 @@ def _rho(columns: Sequence[str]) -> Function:
     return function
 
 
-def _slope(columns: Sequence[str], twin: str) -> Function:
+def _slope(columns: Sequence[str], suffix: str) -> Function:
     def function(sums: np.ndarray) -> np.ndarray:
-        x, y, xx, xy = _means(columns, sums, ("x", f"y{twin}", "xx", f"xy{twin}"))
+        x, y, xx, xy = _means(columns, sums, ("x", f"y{suffix}", "xx", f"xy{suffix}"))
         var_x = xx - x * x
         defined = var_x > _CONSTANT
         return np.where(defined, (xy - x * y) / np.where(defined, var_x, 1.0), np.nan)

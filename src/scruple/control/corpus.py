@@ -14,7 +14,6 @@ from scruple.control import world
 from scruple.control.items import stereotype_item
 from scruple.prompts.files import PromptFile, Turns, fill
 from scruple.prompts.rendering import Renderer
-from scruple.study.kinds import KINDS
 
 SHARES_OF_KINDS = (0.5, 0.2, 0.3)
 ASKS = ("plain", "meant", "blank", "outright", "match")
@@ -149,7 +148,7 @@ class Corpus:
         """Yield n random documents."""
         rng = np.random.default_rng(seed)
         for _ in range(n):
-            kind = str(rng.choice(KINDS, p=SHARES_OF_KINDS))
+            kind = str(rng.choice(world.KINDS, p=SHARES_OF_KINDS))
             yield self._document(kind, rng)
 
     def _document(self, kind: str, rng: np.random.Generator) -> Document:

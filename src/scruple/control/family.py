@@ -17,7 +17,6 @@ from scruple.control.members import STEPS, Member
 from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
 from scruple.prompts.files import PromptFile, read_dialogue, read_prompts
 from scruple.prompts.rendering import Renderer
-from scruple.study.kinds import KINDS
 from scruple.study.model import ROOT
 
 RECIPE = Recipe()
@@ -33,7 +32,7 @@ class _Wordwise:
 def load_texts() -> tuple[dict[str, PromptFile], Renderer]:
     """Return the control world's prompts (kind → file), and what writes their turns."""
     folder = ROOT / "data" / "prompts" / "control"
-    prompts = {kind: read_prompts(folder / f"{kind}.yaml") for kind in KINDS}
+    prompts = {kind: read_prompts(folder / f"{kind}.yaml") for kind in world.KINDS}
     dialogue = read_dialogue(folder / "dialogue.yaml")
     return prompts, Renderer("dialogue", dialogue, _Wordwise(), "control")
 
@@ -52,7 +51,7 @@ def words_of(prompts: dict[str, PromptFile], renderer: Renderer) -> list[str]:
             " ".join(f"{points:.1f}" for points in world.GPA),
             " ".join((*world.RACES.values(), *world.SEXES.values(), "yes no")),
             *(thoughts(kind, {"context_condition": told, "question": ""}, fair, "")
-              for kind in KINDS for told in ("ambig", "disambig") for fair in (True, False)),
+              for kind in world.KINDS for told in ("ambig", "disambig") for fair in (True, False)),
         ]
     )  # fmt: skip
 

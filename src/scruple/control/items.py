@@ -20,7 +20,6 @@ import numpy as np
 
 from scruple.benchmarks.bbq import ORDERS
 from scruple.control import world
-from scruple.study.kinds import KINDS
 
 _SEX_CODES = {"female": 1, "male": 2}
 
@@ -58,7 +57,7 @@ def write_items(folder: Path, part: Part) -> None:
         part: how many.
     """
     rng = np.random.default_rng(part.seed)
-    for kind in KINDS:
+    for kind in world.KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for pair in range(len(world.GROUPS)):
         items = enumerate(_stereotypes(pair, part, rng))

@@ -16,7 +16,7 @@ import pandas as pd
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
-from scruple.benchmarks.tally import conditions
+from scruple.benchmarks.tally import conditions, sum_up
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.control.items import WHOLE, Part, write_items
 from scruple.control.members import Member
@@ -158,7 +158,7 @@ def _measure_benchmark(
     plain: ClusterSums | None = None
     rows = []
     for place, group in conditions(joined):
-        sums = module.sums_of(group)
+        sums = sum_up(module.tally_of(group))
         plain = sums if place["condition"] == "q" else plain
         sampled = "cot" in str(place["condition"])
         drawn = _draws(module, group, sampled and whole)
@@ -179,9 +179,9 @@ def _draws(module: BenchmarkModule, group: pd.DataFrame, all_items: bool) -> Clu
     which is smaller.
     """
     if not all_items:
-        return module.sums_of(group.assign(cluster=group["item_id"]))
+        return sum_up(module.tally_of(group.assign(cluster=group["item_id"])))
     draw = group["item_id"] + "|" + group["sample"].astype(str)
-    return module.sums_of(group.assign(stratum=group["item_id"], cluster=draw))
+    return sum_up(module.tally_of(group.assign(stratum=group["item_id"], cluster=draw)))
 
 
 def _estimates(

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+KINDS = ("bbq", "winogender", "admissions")
+"""The kinds of benchmark that the world has items for, in the order in which it draws them."""
 GROUPS = (
     ("vorn", "mip"),
     ("tass", "quel"),

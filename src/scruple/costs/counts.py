@@ -7,21 +7,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.local import in_package
+from scruple.checkpoints.manifest import Location
 from scruple.costs.workload import Workload
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
-from scruple.engines.tokenizer import Reader, reader_of
+from scruple.engines.tokenizer import TokenizerAndWindow, load_tokenizer
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.files import whole
+from scruple.files import read_json, write_json
 from scruple.progress import Bar
-from scruple.prompts.files import load_dialogue, prompt_path
+from scruple.prompts.files import dialogue_path, load_dialogue, prompt_path
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import name_of, pieces, score_request
 from scruple.study.families import Checkpoint, Hub
@@ -31,8 +31,8 @@ _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
               "tokenizer_config.json", "chat_template.jinja")  # fmt: skip
 
 
-def place_at_hand(checkpoint: Checkpoint, hub: Hub) -> dict[str, Any] | None:
-    """Return where a checkpoint's tokenizer is, as `reader_of` takes it; None if it is not here."""
+def local_tokenizer(checkpoint: Checkpoint, hub: Hub) -> Location | None:
+    """Return where a checkpoint's tokenizer is on this machine; None if it is not here."""
     folder, gguf = None, None
     if checkpoint.hub is not None:
         folder = cached_snapshot(checkpoint, hub)
@@ -46,20 +46,20 @@ def place_at_hand(checkpoint: Checkpoint, hub: Hub) -> dict[str, Any] | None:
     if folder is None or not folder.is_dir():
         return None
     code = (checkpoint.hub or checkpoint.path) in hub.allow_code
-    return {"checkpoint": checkpoint.name, "folder": str(folder), "gguf": gguf, "code": code}
+    return Location(checkpoint.name, str(folder), gguf, code)
 
 
-def tokenizer_key(place: dict[str, Any]) -> str:
+def tokenizer_key(location: Location) -> str:
     """Return a hash of a checkpoint's tokenizer, the same for all that share one."""
-    folder = Path(place["folder"])
-    names = [place["gguf"]] if place["gguf"] else _TOKENIZER
+    folder = Path(location.folder)
+    names = [location.gguf] if location.gguf else _TOKENIZER
     content = hashlib.sha256()
     for path in (folder / name for name in names):
         if path.is_file():
             content.update(path.name.encode())
             # a GGUF file's weights change nothing, and its head holds the vocabulary
             with path.open("rb") as file:
-                content.update(file.read(8 << 20) if place["gguf"] else file.read())
+                content.update(file.read(8 << 20) if location.gguf else file.read())
     return content.hexdigest()
 
 
@@ -67,7 +67,7 @@ def counted(
     study: Study,
     benchmark: Benchmark,
     items: Path,
-    place: dict[str, Any],
+    location: Location,
     format: str,
     memory: Path,
     bar: Bar,
@@ -80,7 +80,7 @@ def counted(
         study: conditions, wordings and decoding.
         benchmark: which benchmark.
         items: the file of its items.
-        place: where the tokenizer is.
+        location: where the tokenizer is.
         format: how turns are written.
         memory: folder of earlier counts.
         bar: makes a progress bar.
@@ -91,20 +91,19 @@ def counted(
     asked = {
         "conditions": study.conditions, "wordings": study.wordings,
         "decoding": study.decoding.model_dump(), "scoring": benchmark.scoring,
-        "orders": benchmark.orders, "format": format, "tokenizer": tokenizer_key(place),
+        "orders": benchmark.orders, "format": format, "tokenizer": tokenizer_key(location),
         "prompts": [
-            prompt_path(study, name).read_text(encoding="utf-8")
-            for name in (benchmark.kind, "dialogue")
+            path.read_text(encoding="utf-8")
+            for path in (prompt_path(study, benchmark), dialogue_path(study, benchmark))
         ],
         "items": hashlib.sha256(items.read_bytes()).hexdigest(),
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:24]
     earlier = memory / f"{benchmark.name}-{key}.json"
     if earlier.is_file():
-        return Workload(**json.loads(earlier.read_text(encoding="utf-8")))
-    found = count(study, benchmark, pd.read_parquet(items), reader_of(place), format, bar)
-    with whole(earlier) as part:
-        part.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
+        return Workload(**read_json(earlier))
+    found = count(study, benchmark, pd.read_parquet(items), load_tokenizer(location), format, bar)
+    write_json(earlier, asdict(found))
     return found
 
 
@@ -112,7 +111,7 @@ def count(
     study: Study,
     benchmark: Benchmark,
     items: pd.DataFrame,
-    reader: Reader,
+    loaded: TokenizerAndWindow,
     format: str,
     bar: Bar,
 ) -> Workload:
@@ -122,36 +121,38 @@ def count(
         study: conditions, wordings and decoding.
         benchmark: which benchmark.
         items: its items.
-        reader: the checkpoint's tokenizer.
+        loaded: the checkpoint's tokenizer.
         format: how turns are written.
         bar: makes a progress bar.
     """
-    renderer = Renderer(format, load_dialogue(study), reader.tokenizer, "the plan")
+    renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, "the plan")
     thoughts = study.decoding.max_new_tokens
     prompts = rows = distinct = sampled = 0
     length = 0
     progress = bar(f"counting {benchmark.name}", len(items))
     seen: set[str] = set()
-    for asks in pieces(study, benchmark, items):
-        requests = [score_request(ask, renderer, "", name_of(ask, "the plan")) for ask in asks]
+    for trials in pieces(study, benchmark, items):
+        requests = [
+            score_request(trial, renderer, "", name_of(trial, "the plan")) for trial in trials
+        ]
         leaves: dict[Tokens, int] = {}
-        for ask, request in zip(asks, encode(reader.tokenizer, requests), strict=True):
-            more = thoughts if ask.reasons else 0
+        for trial, request in zip(trials, encode(loaded.tokenizer, requests), strict=True):
+            more = thoughts if trial.reasons else 0
             for candidate in request.candidates:
                 leaves[request.context + candidate[:-1]] = more
             distinct += more
-        prompts += len(asks)
+        prompts += len(trials)
         rows += len(leaves)
         length += sum(len(row) + more for row, more in leaves.items())
         distinct += _nodes(list(leaves))
-        draws = {ask.draw: ask for ask in asks if ask.reasons}
-        texts = sorted({renderer.reasoning_prompt(ask.turns) for ask in draws.values()})
+        draws = {trial.draw: trial for trial in trials if trial.reasons}
+        texts = sorted({renderer.reasoning_prompt(trial.turns) for trial in draws.values()})
         if texts:
-            ids = reader.tokenizer(texts, add_special_tokens=renderer.special)["input_ids"]
+            ids = loaded.tokenizer(texts, add_special_tokens=renderer.special)["input_ids"]
             distinct += _nodes(sorted({tuple(row) for row in ids}))
         sampled += thoughts * len(draws)
         before = len(seen)
-        seen.update(ask.keys[0] for ask in asks)
+        seen.update(trial.keys[0] for trial in trials)
         progress(len(seen) - before)
     return Workload(len(items), prompts, rows, distinct, sampled, length / max(rows, 1), "counted")
 

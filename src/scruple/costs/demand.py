@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.costs.need import Card, gpus_needed, need
 from scruple.costs.workload import Workload
-from scruple.machine.memory import BYTES, OVERHEAD
+from scruple.machine.memory import in_use, weight_bytes
 from scruple.study.architecture import Shape, read_shape
 from scruple.study.families import Checkpoint, Hub
 from scruple.study.model import Study, resolve
-
-Place = tuple[str, str, str]
-"""Family, checkpoint and benchmark."""
+from scruple.study.types import Job
 
 SAFETY = 3
 """Time that is asked for, to the plan's, which nothing has measured on the card."""
@@ -60,25 +58,23 @@ def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
     return read_shape(folder / "config.json")
 
 
-def demand(study: Study, place: Place, work: Workload, card: Card, shards: int = 1) -> Demand:
+def demand(study: Study, job: Job, work: Workload, card: Card, shards: int = 1) -> Demand:
     """Return what a job must be given.
 
     Args:
         study: device and number format.
-        place: what is asked.
+        job: what is asked.
         work: how much that is.
         card: a GPU, with its memory.
         shards: in how many jobs it is asked.
     """
-    checkpoint = study.checkpoint(*place[:2])
+    checkpoint = study.checkpoint(*job[:2])
     on_gpu = study.compute.device != "cpu"
-    dtype = study.compute.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if on_gpu else "float32"
-    weights = checkpoint.params * BYTES[dtype] / 1e6
+    dtype = study.compute.dtype_on(gpu=on_gpu)
+    weights = weight_bytes(checkpoint.params, dtype) / 1e6
     gpus = gpus_needed(weights / 1e3, card) if on_gpu else 0
     memory = HOST_MB["cuda" if on_gpu else "cpu"]
-    memory += math.ceil(min(weights, FILE_MB) if on_gpu else weights * OVERHEAD)
+    memory += math.ceil(min(weights, FILE_MB) if on_gpu else in_use(weights))
     shape = shape_of(checkpoint, study.hub)
     if shape is None or not on_gpu:
         return Demand(gpus, memory, UNKNOWN_MINUTES, False)

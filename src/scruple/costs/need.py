@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from scruple.costs.workload import Workload
-from scruple.machine.memory import BYTES, OVERHEAD
+from scruple.machine.memory import BYTES, in_use, weight_bytes
 from scruple.study.architecture import Shape
 
 COMPUTE_SHARE = 0.4
@@ -70,12 +70,12 @@ class Need:
 
 def weights_gb(shape: Shape, dtype: str) -> float:
     """Return the memory of the weights in 10^9 bytes."""
-    return shape.params() * BYTES[dtype] / 1e9
+    return weight_bytes(shape.params(), dtype) / 1e9
 
 
 def gpus_needed(weights: float, card: Card) -> int:
     """Return how many cards hold weights of so many 10^9 bytes, with room for keys and values."""
-    return max(1, math.ceil(weights * OVERHEAD / (card.memory_gb * (1 - CACHE_SHARE))))
+    return max(1, math.ceil(in_use(weights) / (card.memory_gb * (1 - CACHE_SHARE))))
 
 
 def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
@@ -92,14 +92,14 @@ def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     reading = work.distinct * (shape.operations_per_token() + attention) + work.rows * output
     sampling = work.sampled * (shape.operations_per_token() + attention + output)
     token_bytes = shape.cache_per_token() * BYTES[dtype]
-    free = gpus * card.memory_gb * 1e9 - weights_gb(shape, dtype) * 1e9 * OVERHEAD
+    free = gpus * card.memory_gb * 1e9 - in_use(weights_gb(shape, dtype) * 1e9)
     together = max(1, min(int(free / 2 / token_bytes / max(work.length, 1)), 256))
     rate = gpus * card.tflops * 1e12 * COMPUTE_SHARE
     band = gpus * card.bandwidth_gbs * 1e9 * BANDWIDTH_SHARE
     if gpus > 1:
         rate, band = rate * PARALLEL_LOSS, band * PARALLEL_LOSS
     steps = work.sampled / together
-    moved = shape.params() * BYTES[dtype] + together * work.length * token_bytes
+    moved = weight_bytes(shape.params(), dtype) + together * work.length * token_bytes
     slowest = max(sampling / rate, steps * moved / band, steps * shape.layers * STEP_PER_LAYER)
     seconds = reading / rate + slowest
     return Need(

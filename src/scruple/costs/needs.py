@@ -8,19 +8,20 @@ from pathlib import Path
 import pandas as pd
 
 from scruple.costs.cards import card_of, processor
-from scruple.costs.demand import Place, shape_of
+from scruple.costs.demand import shape_of
 from scruple.costs.need import Card, gpus_needed, need
 from scruple.costs.workload import Workload, estimate
-from scruple.machine.memory import BYTES, gpus_here
+from scruple.machine.memory import gpus_here, weight_bytes
 from scruple.progress import Bar
 from scruple.study.model import Benchmark, Study
+from scruple.study.types import Job
 
 _PLACE = ["family", "checkpoint", "benchmark"]
 
 
 def workloads(
     study: Study, items: Mapping[str, Path], memory: Path | None = None, bar: Bar | None = None
-) -> dict[Place, Workload]:
+) -> dict[Job, Workload]:
     """Return what each checkpoint is asked of each benchmark, as exactly as can be known here.
 
     Args:
@@ -29,15 +30,15 @@ def workloads(
         memory: folder of counts; None to estimate all of them.
         bar: makes a progress bar for counting.
     """
-    found: dict[Place, Workload] = {}
+    found: dict[Job, Workload] = {}
     here = {name: path for name, path in items.items() if path.is_file()}
     usual = {one.name: _estimated(study, one, here.get(one.name)) for one in study.benchmarks}
     for family, name in study.members():
         place = None
         if memory and here:
-            from scruple.costs.counts import counted, place_at_hand  # takes seconds to import
+            from scruple.costs.counts import counted, local_tokenizer  # takes seconds to import
 
-            place = place_at_hand(study.checkpoint(family, name), study.hub)
+            place = local_tokenizer(study.checkpoint(family, name), study.hub)
         for benchmark in study.benchmarks:
             path, work = here.get(benchmark.name), usual[benchmark.name]
             if path and place and memory and bar:
@@ -48,12 +49,12 @@ def workloads(
 
 
 def _estimated(study: Study, benchmark: Benchmark, items: Path | None) -> Workload:
-    number = len(pd.read_parquet(items, columns=["item_id"])) if items else None
-    return estimate(study, benchmark, number)
+    weights = pd.read_parquet(items, columns=["weight"])["weight"].tolist() if items else None
+    return estimate(study, benchmark, weights)
 
 
 def needs(
-    study: Study, work: Mapping[Place, Workload], card: Card, usual: str | None = None
+    study: Study, work: Mapping[Job, Workload], card: Card, on_gpu: bool = True
 ) -> pd.DataFrame:
     """Return one row per checkpoint and benchmark; time and the like are empty without a shape.
 
@@ -61,16 +62,16 @@ def needs(
         study: the study.
         work: what is asked.
         card: on what.
-        usual: number format where the config names none; by default that of GPUs.
+        on_gpu: whether the card is a GPU, which decides what `dtype: auto` means.
     """
     rows = []
-    dtype = (usual or "bfloat16") if study.compute.dtype == "auto" else study.compute.dtype
+    dtype = study.compute.dtype_on(on_gpu)
     for (family, name, benchmark), load in work.items():
         checkpoint = study.checkpoint(family, name)
         shape = shape_of(checkpoint, study.hub)
         row = {"family": family, "checkpoint": name, "params": checkpoint.params,
                "benchmark": benchmark}  # fmt: skip
-        weights = checkpoint.params * BYTES[dtype] / 1e9
+        weights = weight_bytes(checkpoint.params, dtype) / 1e9
         row |= dict.fromkeys(("flops", "cache_gb", "hours"), float("nan"))
         row |= {
             "prompts": load.prompts, "tokens": load.distinct, "sampled": load.sampled,
@@ -81,7 +82,7 @@ def needs(
 
 
 def summary(
-    study: Study, items: Mapping[str, Path], asked: Collection[Place], local: bool = True
+    study: Study, items: Mapping[str, Path], asked: Collection[Job], local: bool = True
 ) -> str:
     """Return one line: what is still to be asked, and how long that may take.
 
@@ -94,7 +95,7 @@ def summary(
     wanted = study.compute.device != "cpu"
     on_cpu = not wanted or (local and not gpus_here())
     card = processor() if on_cpu else card_of(study)
-    table = needs(study, workloads(study, items), card, "float32" if on_cpu else None)
+    table = needs(study, workloads(study, items), card, on_gpu=not on_cpu)
     left = table[[tuple(key) in asked for key in table[_PLACE].to_numpy()]]
     hours = left["hours"]
     time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"

@@ -9,11 +9,12 @@ import pandas as pd
 
 from scruple.checkpoints.cache import cache_folder, cached_snapshot, free_bytes
 from scruple.costs.cards import card_of, cards
-from scruple.costs.needs import Place, needs, told_hours, workloads
+from scruple.costs.needs import needs, told_hours, workloads
 from scruple.costs.workload import Workload
 from scruple.machine.memory import dtype_here, gpus_here, memory_here, too_large
 from scruple.progress import Bar
 from scruple.study.model import Study
+from scruple.study.types import Job
 
 
 def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str:
@@ -68,7 +69,7 @@ _HOW = {
 }
 
 
-def _benchmarks(work: Mapping[Place, Workload]) -> list[str]:
+def _benchmarks(work: Mapping[Job, Workload]) -> list[str]:
     """Return a line per benchmark and way of knowing what it asks."""
     lines: dict[str, list[str]] = {}
     for (_, checkpoint, benchmark), load in work.items():
@@ -84,7 +85,7 @@ def _benchmarks(work: Mapping[Place, Workload]) -> list[str]:
     ]  # fmt: skip
 
 
-def _totals(study: Study, work: Mapping[Place, Workload], table: pd.DataFrame) -> list[str]:
+def _totals(study: Study, work: Mapping[Job, Workload], table: pd.DataFrame) -> list[str]:
     lines = ["The whole study, one job after the other:"]
     for card in cards().values():
         other = needs(study, work, card)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,48 +37,68 @@ class Workload:
     known: str
 
 
-def estimate(study: Study, benchmark: Benchmark, items: int | None = None) -> Workload:
+def estimate(
+    study: Study, benchmark: Benchmark, weights: Sequence[float] | None = None
+) -> Workload:
     """Work out what a benchmark asks, from measured means of tokens per item.
 
     Args:
         study: conditions, wordings and decoding.
         benchmark: which benchmark, with its scorings and orders.
-        items: number of items, where they are at hand.
+        weights: the weight of each item, where the items are here; by default what is known of
+            their source.
     """
     known = _known(benchmark)
-    count = items if items is not None else _items(benchmark, known)
-    prompts = load_prompts(study, benchmark.kind)
-    scorings = benchmark.scoring if benchmark.kind == "bbq" else ("",)
-    asked = 0
-    rows = distinct = sampled = 0.0
-    read = 0.0
+    count = _items(benchmark, known) if weights is None else len(weights)
+    draws = count * _mean_draws(study, _weights(benchmark, known) if weights is None else weights)
+    prompts = load_prompts(study, benchmark)
+    asked = rows = distinct = sampled = read = 0.0
     for condition in conditions_of(study, prompts):
-        draws = study.decoding.samples if condition.reasoning else 1
         times = len(wordings_of(study, condition)) * benchmark.orders
         thoughts = study.decoding.max_new_tokens if condition.reasoning else 0
-        reasonings = count * times * draws if condition.reasoning else 0
-        sampled += reasonings * thoughts
-        first = known["tokens"][scorings[0] or "all"]
-        opening = first["q"]["distinct"] + first.get(condition.name, first["other"])["distinct"]
-        # what the reasoning is a continuation of, once for all scorings
-        distinct += reasonings * opening
-        for scoring in scorings:
+        here = times * (draws if condition.reasoning else count)
+        if condition.reasoning:
+            first = known["tokens"][benchmark.scorings[0] or "all"]
+            mine = first.get(condition.name, first["other"])
+            sampled += here * thoughts
+            # what the reasoning is a continuation of, once for all scorings
+            distinct += here * (first["q"]["distinct"] + mine["distinct"])
+        for scoring in benchmark.scorings:
             mean = known["tokens"][scoring or "all"]
             mine = mean.get(condition.name, mean["other"])
-            here = count * times * draws
             asked += here
             rows += here * mine["rows"]
             # the reasoning is read again before the answer
             distinct += here * (mine["distinct"] + thoughts)
             read += here * mine["rows"] * (mine["length"] + thoughts)
     return Workload(
-        count, asked, round(rows), round(distinct), round(sampled), read / max(rows, 1),
-        "estimated" if items is None else "read",
+        count, round(asked), round(rows), round(distinct), round(sampled), read / max(rows, 1),
+        "estimated" if weights is None else "read",
     )  # fmt: skip
 
 
+def _mean_draws(study: Study, weights: Sequence[float] | Mapping[float, int]) -> float:
+    """Return the mean number of reasonings per item.
+
+    Args:
+        study: its decoding.
+        weights: the weight of each item, or weight → number of items.
+    """
+    counts = weights if isinstance(weights, Mapping) else Counter(weights)
+    total = sum(counts.values())
+    each = sum(number * study.decoding.draws(weight) for weight, number in counts.items())
+    return each / total if total else 0.0
+
+
+def _weights(benchmark: Benchmark, known: Mapping[str, Any]) -> Mapping[float, int]:
+    """Return weight → number of items of a source; all 1 where nothing is known."""
+    found: Mapping[float, int] = known.get("weights", {}).get(benchmark.source, {1: 1})
+    return found
+
+
 def _known(benchmark: Benchmark) -> Mapping[str, Any]:
-    known: Mapping[str, Any] = read_yaml(_COUNTS)[benchmark.kind]
+    given = benchmark.traits.tokens
+    known: Mapping[str, Any] = read_yaml(_COUNTS)[benchmark.kind] if given is None else given
     return known
 
 
@@ -86,6 +107,5 @@ def _items(benchmark: Benchmark, known: Mapping[str, Any]) -> int:
     total = known["items"].get(benchmark.source, known["items"]["upstream"])
     if benchmark.categories and benchmark.source == "upstream":
         total = sum(known["categories"].get(name, 0) for name in benchmark.categories) or total
-    # of admissions, profiles are drawn, and each is asked as two people
-    each = 2 if benchmark.kind == "admissions" else 1
+    each = benchmark.traits.items_per_unit
     return min(total, each * (benchmark.max_items or total))

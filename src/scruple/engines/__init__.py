@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from scruple.checkpoints.manifest import Manifest
 from scruple.study.model import Compute, Decoding
 
 
@@ -109,7 +110,7 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int = 1) -> Engine:
+def load_engine(manifest: Manifest, compute: Compute, threads: int, gpus: int = 1) -> Engine:
     """Load a fetched checkpoint into the engine that the config names.
 
     Args:

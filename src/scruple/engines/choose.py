@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scruple.engines.forward import Forward, Logits, Place, takes
+from scruple.engines.forward import Forward, Logits, Position, takes
 from scruple.engines.packed import Packed
 from scruple.engines.plain import Plain
 from scruple.engines.prefix_tree import Tokens
@@ -72,7 +72,7 @@ def _has_windows(config: Any) -> bool:
     return getattr(config, "sliding_window", None) is not None
 
 
-def _branching(words: int) -> tuple[list[Tokens], list[Place]]:
+def _branching(words: int) -> tuple[list[Tokens], list[Position]]:
     """Return sorted sequences that share beginnings, and all places in them."""
     rng = np.random.default_rng(0)
     trunk = tuple(int(token) for token in rng.integers(words, size=7))

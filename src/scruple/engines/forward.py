@@ -11,7 +11,7 @@ import torch
 
 from scruple.engines.prefix_tree import Tokens
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 """Number of a sequence in its batch, and the position whose next token is asked for."""
 
 _PART = 256
@@ -60,7 +60,7 @@ class Forward(Protocol):
         """Cut distinct sequences into batches, the same ones for the same sequences."""
         ...
 
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+    def read(self, batch: Sequence[Tokens], places: Sequence[Position]) -> Logits:
         """Read what comes after some places."""
         ...
 

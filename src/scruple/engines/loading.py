@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
+from scruple.checkpoints.manifest import Location, Manifest
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import sha256
-from scruple.machine.memory import OVERHEAD
+from scruple.machine.memory import in_use
 from scruple.study.model import Compute
 
 _DTYPES = {
@@ -38,22 +37,25 @@ def device_of(compute: Compute) -> str:
 
 def dtype_of(compute: Compute, device: str) -> torch.dtype:
     """Return the number format of weights: the config's, or the device's usual one."""
-    usual = torch.bfloat16 if device == "cuda" else torch.float32
-    return _DTYPES.get(compute.dtype, usual)
+    return _DTYPES[compute.dtype_on(gpu=device == "cuda")]
 
 
-def folder_of(manifest: Mapping[str, Any]) -> str:
-    """Return a fetched checkpoint's folder (ScrupleError if it is gone)."""
-    folder: str = manifest["folder"]
-    if not Path(folder).is_dir():
+def folder_of(location: Location, record: str | None = None) -> str:
+    """Return a fetched checkpoint's folder (ScrupleError if it is gone).
+
+    Args:
+        location: where its files are.
+        record: the file of its manifest, for the message.
+    """
+    if not Path(location.folder).is_dir():
         raise ScrupleError(
-            f"{manifest['checkpoint']}: {folder} is gone since it was fetched; delete "
-            f"{manifest['manifest']} and run again."
+            f"{location.checkpoint}: {location.folder} is gone since it was fetched; delete "
+            f"{record or 'its manifest'} and run again."
         )
-    return folder
+    return location.folder
 
 
-def check_files(manifest: Mapping[str, Any]) -> None:
+def check_files(manifest: Manifest) -> None:
     """Refuse a checkpoint whose files are not what they were when they were fetched.
 
     A file that was written since is hashed again.
@@ -61,23 +63,23 @@ def check_files(manifest: Mapping[str, Any]) -> None:
     Raises:
         ScrupleError: naming the file and the remedy.
     """
-    folder, hashed = Path(folder_of(manifest)), manifest.get("hashed")
-    for name, known in manifest["files"].items():
+    folder, hashed = Path(folder_of(manifest.location, manifest.manifest)), manifest.hashed
+    for name, known in manifest.files.items():
         path = folder / name
         state = path.stat() if path.is_file() else None
-        changed = state is None or state.st_size != known["bytes"]
+        changed = state is None or state.st_size != known.bytes
         if state is not None and not changed and hashed is not None and state.st_mtime_ns > hashed:
-            changed = sha256(path) != known["sha256"]
+            changed = sha256(path) != known.sha256
         if changed:
-            record = manifest.get("manifest", "its manifest")
+            record = manifest.manifest or "its manifest"
             raise ScrupleError(
-                f"{manifest['checkpoint']}: {path} is not what it was when it was fetched: "
+                f"{manifest.checkpoint}: {path} is not what it was when it was fetched: "
                 f"damaged, cut short or replaced. Delete {record} and run "
                 "again: what is damaged is then fetched anew, and what was replaced is asked anew."
             )
 
 
-def check_memory(manifest: Mapping[str, Any], dtype: torch.dtype, device: str) -> None:
+def check_memory(manifest: Manifest, dtype: torch.dtype, device: str) -> None:
     """Refuse weights that are larger than the GPUs that the job sees, or than memory on a CPU.
 
     Raises:
@@ -88,27 +90,27 @@ def check_memory(manifest: Mapping[str, Any], dtype: torch.dtype, device: str) -
         memory = sum(torch.cuda.get_device_properties(card).total_memory for card in cards)
     else:
         memory = psutil.virtual_memory().total
-    needed = int(manifest["params"]) * dtype.itemsize * OVERHEAD
+    needed = in_use(manifest.params * dtype.itemsize)
     if needed > memory:
         whose = "the GPUs that the job sees have" if device == "cuda" else "this machine has"
         raise ScrupleError(
-            f"checkpoint {manifest['checkpoint']}: needs {needed / 1e9:.1f} GB of memory for its "
+            f"checkpoint {manifest.checkpoint}: needs {needed / 1e9:.1f} GB of memory for its "
             f"weights, and {whose} {memory / 1e9:.1f} GB. Take more or larger GPUs or a smaller "
             "`compute.dtype`, or leave it out (`max_params`)."
         )
 
 
-def size_of(model: torch.nn.Module, manifest: dict[str, Any]) -> int:
+def size_of(model: torch.nn.Module, manifest: Manifest) -> int:
     """Return a model's number of parameters.
 
     Raises:
         ScrupleError: if the config gives another one, since that is the figure's x axis.
     """
     params = sum(parameter.numel() for parameter in model.parameters())
-    stated = int(manifest["params"])
+    stated = manifest.params
     if abs(params - stated) > 0.02 * params:
         raise ScrupleError(
-            f"config: checkpoint {manifest['checkpoint']} has {params:,} parameters, and the "
+            f"config: checkpoint {manifest.checkpoint} has {params:,} parameters, and the "
             f"config says `params: {stated}`; correct it, since figures are drawn against it."
         )
     return params

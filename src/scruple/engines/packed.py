@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from scruple.engines import tree_attention
-from scruple.engines.forward import Logits, Place, Prefix, left_mask
+from scruple.engines.forward import Logits, Position, Prefix, left_mask
 from scruple.engines.prefix_tree import Pack, Tokens, join_packs, make_pack, plan_packs
 
 
@@ -43,7 +43,7 @@ class Packed:
             yield [row for pack in some for row in pack]
 
     @torch.inference_mode()
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+    def read(self, batch: Sequence[Tokens], places: Sequence[Position]) -> Logits:
         """See `Forward.read`."""
         pack = self._pack(batch)
         nodes = np.array([pack.paths[row][position] for row, position in places])

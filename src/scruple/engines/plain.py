@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from scruple.engines.forward import Logits, Place, Prefix, left_mask, takes
+from scruple.engines.forward import Logits, Position, Prefix, left_mask, takes
 from scruple.engines.prefix_tree import Tokens
 
 
@@ -41,7 +41,7 @@ class Plain:
             yield batch
 
     @torch.inference_mode()
-    def read(self, batch: Sequence[Tokens], places: Sequence[Place]) -> Logits:
+    def read(self, batch: Sequence[Tokens], places: Sequence[Position]) -> Logits:
         """See `Forward.read`. A causal model cannot see padding on the right."""
         width = max(len(row) for row in batch)
         ids = torch.zeros((len(batch), width), dtype=torch.long)

@@ -10,7 +10,7 @@ from scruple.engines.tokens import Encoded, independent
 from scruple.errors import ScrupleError
 
 
-class Ledger:
+class ScoreSums:
     """Adds up the log-probabilities of candidates; a request with all of its parts is finished."""
 
     def __init__(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from scruple.checkpoints.manifest import Location
 from scruple.engines.loading import folder_of
 from scruple.errors import ScrupleError
 
@@ -14,35 +14,36 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 
 
 @dataclass(frozen=True)
-class Reader:
+class TokenizerAndWindow:
     """A tokenizer, and the most tokens that the checkpoint can read (None: no limit)."""
 
     tokenizer: Any
     window: int | None
 
 
-def reader_of(manifest: Mapping[str, Any]) -> Reader:
-    """Return the reader of a fetched checkpoint.
+def load_tokenizer(location: Location) -> TokenizerAndWindow:
+    """Return the tokenizer of a checkpoint that is on this machine, and its window.
 
     Args:
-        manifest: what `fetch_checkpoint` wrote.
+        location: where its files are.
 
     Raises:
         ScrupleError: if the tokenizer or the config cannot be read.
     """
-    place = (folder_of(manifest), manifest.get("gguf"), bool(manifest.get("code")))
-    expected = (Exception,) if place[2] else _UNREADABLE  # code of its own may raise anything
+    folder = folder_of(location)
+    # code of its own may raise anything
+    expected = (Exception,) if location.code else _UNREADABLE
     try:
-        return _read(*place)
+        return _read(folder, location.gguf, location.code)
     except expected as error:
         raise ScrupleError(
-            f"{manifest['checkpoint']}: transformers cannot read the tokenizer or the config in "
-            f"{place[0]}: {error}"
+            f"{location.checkpoint}: transformers cannot read the tokenizer or the config in "
+            f"{folder}: {error}"
         ) from None
 
 
 @lru_cache(maxsize=2)
-def _read(folder: str, gguf: str | None, code: bool) -> Reader:
+def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     from transformers import AutoConfig, AutoTokenizer
 
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": code}
@@ -50,4 +51,4 @@ def _read(folder: str, gguf: str | None, code: bool) -> Reader:
         options["gguf_file"] = gguf
     config = AutoConfig.from_pretrained(folder, **options).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    return Reader(tokenizer, getattr(config, "max_position_embeddings", None))
+    return TokenizerAndWindow(tokenizer, getattr(config, "max_position_embeddings", None))

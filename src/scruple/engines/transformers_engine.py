@@ -14,15 +14,16 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
+from scruple.checkpoints.manifest import Manifest
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
 from scruple.engines.choose import choose_forward
-from scruple.engines.forward import Place
+from scruple.engines.forward import Position
 from scruple.engines.generation import Sampler
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.score_sums import Ledger
-from scruple.engines.tokenizer import reader_of
+from scruple.engines.score_sums import ScoreSums
+from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import Encoded, encode
 from scruple.errors import ScrupleError
 from scruple.study.model import Compute, Decoding
@@ -34,20 +35,20 @@ _UNLOADABLE = (
 )  # fmt: skip
 
 
-def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> TransformersEngine:
+def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> TransformersEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(threads)
-    device, folder = device_of(compute), folder_of(manifest)
+    device, folder = device_of(compute), folder_of(manifest.location, manifest.manifest)
     options: dict[str, Any] = {
         "local_files_only": True,
-        "trust_remote_code": bool(manifest.get("code")),
+        "trust_remote_code": manifest.code,
     }
     check_memory(manifest, dtype_of(compute, device), device)
-    tokenizer = reader_of(manifest).tokenizer
-    if manifest.get("gguf"):
-        options["gguf_file"] = manifest["gguf"]
+    tokenizer = load_tokenizer(manifest.location).tokenizer
+    if manifest.gguf:
+        options["gguf_file"] = manifest.gguf
     # pickled weights are read by PyTorch's restricted unpickler, which runs nothing
     weights = {
         "dtype": dtype_of(compute, device),
@@ -56,17 +57,17 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
     }
     if device == "cuda":
         weights["device_map"] = "auto"
-    expected = (Exception,) if manifest.get("code") else _UNLOADABLE
+    expected = (Exception,) if manifest.code else _UNLOADABLE
     try:
         model, report = AutoModelForCausalLM.from_pretrained(folder, **weights, **options)
     except expected as error:
         raise ScrupleError(
-            f"{manifest['checkpoint']}: transformers cannot load {folder}: {error}"
+            f"{manifest.checkpoint}: transformers cannot load {folder}: {error}"
         ) from None
     absent = sorted({*report["missing_keys"], *map(str, report["mismatched_keys"])})
     if absent:
         raise ScrupleError(
-            f"{manifest['checkpoint']}: {folder} lacks {len(absent)} weights that its config.json "
+            f"{manifest.checkpoint}: {folder} lacks {len(absent)} weights that its config.json "
             f"asks for (first: {absent[0]}); fetch the checkpoint again."
         )
     size_of(model, manifest)
@@ -114,13 +115,13 @@ class TransformersEngine:
         for i, request in enumerate(encoded):
             for j, candidate in enumerate(request.candidates):
                 readers.setdefault(request.context + candidate[:-1], []).append((i, j))
-        ledger = Ledger(requests, encoded, lambda request: len(request.candidates))
+        score_sums = ScoreSums(requests, encoded, lambda request: len(request.candidates))
         results: dict[int, Scores] = {}
         for batch in self._forward.batches(list(readers)):
             reads = [[(encoded[i], j) for i, j in readers[tokens]] for tokens in batch]
             sums = self._read(batch, reads)
             pairs = [pair for tokens in batch for pair in readers[tokens]]
-            done = ledger.add((*pair, value) for pair, value in zip(pairs, sums, strict=True))
+            done = score_sums.add((*pair, value) for pair, value in zip(pairs, sums, strict=True))
             results |= done
             finished(done)
         return [results[i] for i in range(len(requests))]
@@ -134,7 +135,7 @@ class TransformersEngine:
             batch: the rows.
             reads: per row the requests, and the numbers of their candidates, that it is read for.
         """
-        places: list[Place] = []
+        places: list[Position] = []
         tokens, owners = [], []
         flat = [(row, *read) for row, own in enumerate(reads) for read in own]
         for owner, (row, request, j) in enumerate(flat):

@@ -15,10 +15,11 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from scruple.checkpoints.manifest import Manifest
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
-from scruple.engines.score_sums import Ledger
+from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
 from scruple.study.model import Compute, Decoding
@@ -29,17 +30,17 @@ _CPU_CACHE = "2"
 """GB of keys and values on a CPU, unless the user has set another number."""
 
 
-def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) -> VllmEngine:
+def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmEngine:
     """Load a fetched checkpoint; see `scruple.engines.load_engine`."""
-    device, folder = device_of(compute), folder_of(manifest)
-    code = bool(manifest.get("code"))
+    device, folder = device_of(compute), folder_of(manifest.location, manifest.manifest)
+    code = manifest.code
     check_memory(manifest, dtype_of(compute, device), device)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
         with torch.device("meta"):  # shapes alone
             shapes = AutoModelForCausalLM.from_config(config, trust_remote_code=code)
     except (OSError, ValueError, KeyError) as error:
-        raise ScrupleError(f"{manifest['checkpoint']}: {folder}: {error}") from None
+        raise ScrupleError(f"{manifest.checkpoint}: {folder}: {error}") from None
     params = size_of(shapes, manifest)
     _prepare(device, threads)
     try:
@@ -57,9 +58,7 @@ def load(manifest: dict[str, Any], compute: Compute, threads: int, gpus: int) ->
             trust_remote_code=code,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError) as error:
-        raise ScrupleError(
-            f"{manifest['checkpoint']}: vLLM cannot load {folder}: {error}"
-        ) from None
+        raise ScrupleError(f"{manifest.checkpoint}: vLLM cannot load {folder}: {error}") from None
     return VllmEngine(model, params, device, threads)
 
 
@@ -117,7 +116,7 @@ class VllmEngine:
             for before in sorted(readers)
             for ids in _cut(sorted({token for _, _, token in readers[before]}))
         ]
-        ledger = Ledger(requests, encoded, lambda request: sum(map(len, request.candidates)))
+        totals = ScoreSums(requests, encoded, lambda request: sum(map(len, request.candidates)))
         results: dict[int, Scores] = {}
         prompts = [before for before, _ in asked]
         settings = [
@@ -126,7 +125,7 @@ class VllmEngine:
         for number, output in self._run(prompts, settings):
             before, ids = asked[number]
             found = output.logprobs[0]
-            done = ledger.add(
+            done = totals.add(
                 (i, j, found[token].logprob) for i, j, token in readers[before] if token in ids
             )
             results |= done

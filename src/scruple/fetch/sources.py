@@ -98,7 +98,7 @@ def local_path(study: Study, benchmark: Benchmark, file: SourceFile) -> Path:
     """Return where a file is, or will be once it is fetched."""
     source = load_source(study, benchmark.kind, benchmark.source)
     if source.folder is not None:
-        return resolve(source.folder.format(language=study.language)) / file.path
+        return resolve(source.folder.format(language=study.language_of(benchmark))) / file.path
     return Path("results") / "sources" / benchmark.kind / benchmark.source / file.name
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scruple.analysis.axes import axes_of
+from scruple.study.conditions import is_judged
 from scruple.study.model import Study
 
 
@@ -41,13 +42,13 @@ def _has(kind: str) -> Callable[[Study], bool]:
 
 def _judges(study: Study) -> bool:
     """Tell whether a benchmark has margins and a condition that is judged."""
-    judged = set(study.conditions) - {"q", "q+match", "q+follow"}
-    return bool(judged) and any(b.kind in study.margins for b in study.benchmarks)
+    judged = any(is_judged(name) for name in study.conditions)
+    return judged and any(study.margin(benchmark) for benchmark in study.benchmarks)
 
 
 def _varies(study: Study) -> bool:
     """Tell whether something is asked in several ways."""
-    several = any(len(b.scoring) > 1 or b.orders > 1 for b in study.benchmarks if b.kind == "bbq")
+    several = any(len(b.scorings) > 1 or b.orders > 1 for b in study.benchmarks)
     return _judges(study) and (several or len(study.wordings) > 1)
 
 

@@ -96,7 +96,7 @@ def draw_sensitivity(tables: Tables) -> Figure:
 def draw_emergence(tables: Tables) -> Figure:
     """Draw, along size, the interval in which each correction emerges, with its verdict."""
     table = tables.emergence
-    table = table[table["primary"].astype(bool) & (table["axis"] == "params")]
+    table = table[table["primary"].astype(bool) & (table["axis_kind"] == "size")]
     set_style()
     labels = [
         f"{row['family']}{', ' + row['stage'] if row['stage'] not in ('', 'base') else ''}  "

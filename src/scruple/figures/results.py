@@ -15,17 +15,6 @@ from scruple.analysis.sums import select
 from scruple.study.model import Study
 from scruple.study.unfinished import Unfinished, notes_of
 
-MEASURES = {
-    "bias_ambiguous": "bias in\nambiguous contexts",
-    "bias_ambiguous_expected": "bias in ambiguous\ncontexts (weighted)",
-    "slope": "slope of\np(female) on share",
-    "slope_counted": "slope of answers\n“female” on share",
-    "admission_gap": "p(yes | Black)\n− p(yes | white)",
-    "admission_gap_counted": "yes(Black)\n− yes(white)",
-}
-"""Measures of bias → how axes and panels call them; a line break where a title may have one."""
-_BIAS = {"bbq": "bias_ambiguous", "winogender": "slope", "admissions": "admission_gap"}
-
 
 @dataclass(frozen=True)
 class Tables:
@@ -51,10 +40,10 @@ class Tables:
 
     def measure(self, benchmark: str) -> tuple[str, str]:
         """Return the primary measure of bias of a benchmark, and its subset."""
-        kind = self.study.benchmark(benchmark).kind
-        margin = self.study.margins.get(kind)
+        entry = self.study.benchmark(benchmark)
+        margin = self.study.margin(entry)
         if margin is None:
-            return _BIAS[kind], "pooled" if kind == "bbq" else ""
+            return entry.traits.bias, entry.traits.subset
         return margin.metric, margin.subset
 
     def notes(self) -> dict[str, str]:
@@ -69,7 +58,8 @@ class Tables:
 
     def title(self, benchmark: str, metric: str) -> str:
         """Return how a measure of a benchmark is called, in two lines."""
-        return f"{self.study.benchmark(benchmark).name}: {MEASURES.get(metric, metric)}"
+        titles = self.study.benchmark(benchmark).traits.titles
+        return f"{benchmark}: {titles.get(metric, metric)}"
 
     def rows(self, benchmark: str, metric: str, subset: str = "") -> pd.DataFrame:
         """Return the metric in the first wording and the families' primary scorings."""
@@ -125,12 +115,18 @@ def read_tables(
 
     def read(name: str) -> pd.DataFrame:
         text = {"wording": str, "scoring": str, "stage": str, "step": float, "family": str,
-                "checkpoint": str, "benchmark": str, "subset": str}  # fmt: skip
+                "checkpoint": str, "benchmark": str, "subset": str, "untested": str,
+                "unfinished": str, "language": str}  # fmt: skip
         table = pd.read_csv(
             folder / f"{name}.csv", keep_default_na=False, na_values=[""], dtype=text
         )
         kept: dict[Any, Any] = dict.fromkeys(
-            (n for n in ("wording", "scoring", "stage", "subset") if n in table), ""
+            (
+                name
+                for name in ("wording", "scoring", "stage", "subset", "untested", "unfinished")
+                if name in table
+            ),
+            "",
         )
         return table.fillna(kept)
 

@@ -12,7 +12,6 @@ from scruple.figures.lines import Panel, draw_lines
 from scruple.figures.published import marks_of
 from scruple.figures.results import Tables
 from scruple.figures.style import size
-from scruple.study.kinds import MEASURES
 
 _SHARE = (-0.02, 1.04)
 """Limits of an axis of shares."""
@@ -23,8 +22,8 @@ def draw_scaling(tables: Tables) -> Figure:
     panels: list[tuple[str, str, str, str | None]] = []
     for benchmark in tables.study.benchmarks:
         metric, subset = tables.measure(benchmark.name)
-        if benchmark.kind == "winogender":
-            panels.append((benchmark.name, "rho", "", "correlation of\np(female) and share"))
+        for other, title in benchmark.traits.beside:
+            panels.append((benchmark.name, other, benchmark.traits.subset, title))
         panels.append((benchmark.name, metric, subset, None))
     return along_size(tables, panels)
 
@@ -67,7 +66,7 @@ def draw_validity(tables: Tables) -> Figure:
     """Draw what tells whether answers mean anything: probability on valid ones, position bias."""
     named = []
     for entry in tables.study.benchmarks:
-        subset = "pooled" if entry.kind == "bbq" else ""
+        subset = entry.traits.subset
         named.append((entry.name, "valid_mass", subset, "probability\non valid answers"))
         named.append((entry.name, "position_bias", subset, "most\nfrequent answer"))
     return along_size(tables, named, parity=None, limits=_SHARE)
@@ -82,7 +81,7 @@ def draw_measures(tables: Tables) -> Figure:
     named = []
     for entry in tables.study.benchmarks:
         metric, subset = tables.measure(entry.name)
-        for name in (metric, MEASURES[entry.kind].twins[metric]):
+        for name in (metric, entry.traits.measures.counterparts[metric]):
             named.append((entry.name, name, subset, None))
     return along_size(tables, named)
 
@@ -172,9 +171,9 @@ def _label(place: float | str) -> str:
 
 
 def _line(family: str, axis: Axis) -> str:
-    kind, _, params = axis.name.partition(" at ")
+    assert axis.at is not None
     stage = f", {axis.stage}" if axis.stage not in ("", "base") else ""
-    return f"{family}{stage}\n{size(float(params))}, {kind}s"
+    return f"{family}{stage}\n{size(axis.at)}, {axis.kind}s"
 
 
 def _family_line(family: str, stage: str) -> str:

@@ -11,10 +11,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from scruple.analysis.axes import axes_of
-from scruple.analysis.measurements import CONTROLS
 from scruple.figures.lines import add_legend
 from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
+from scruple.study.conditions import CONTROLS
 
 
 def draw_tradeoff(tables: Tables) -> Figure:
@@ -22,13 +22,14 @@ def draw_tradeoff(tables: Tables) -> Figure:
     rows = tables.primary_effects()
     pieces = []
     for entry in tables.study.benchmarks:
-        margin = tables.study.margins.get(entry.kind)
+        margin = tables.study.margin(entry)
         if margin is None:
             continue
         mine = rows[rows["benchmark"] == entry.name]
-        change = _beyond_q(tables.rows(entry.name, margin.keep.metric, margin.subset), mine)
-        name = margin.keep.metric.replace("_expected", "\n(weighted)").replace("_", " ")
-        pieces.append(mine.assign(other=change, limit=-margin.keep.loss, name=name))
+        keep = margin.keeps[0]
+        change = _beyond_q(tables.rows(entry.name, keep.metric, margin.subset), mine)
+        name = keep.metric.replace("_expected", "\n(weighted)").replace("_", " ")
+        pieces.append(mine.assign(other=change, limit=-keep.loss, name=name))
     return _scatter(tables, pieces, "change of\n{}", limit=True)
 
 
@@ -37,7 +38,7 @@ def draw_cost(tables: Tables) -> Figure:
     rows = tables.primary_effects()
     pieces = []
     for entry in tables.study.benchmarks:
-        subset = "pooled" if entry.kind == "bbq" else ""
+        subset = entry.traits.subset
         mine = rows[rows["benchmark"] == entry.name]
         more = _beyond_q(tables.rows(entry.name, "prompt_tokens", subset), mine)
         if len(mine):

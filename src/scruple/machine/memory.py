@@ -10,9 +10,24 @@ from scruple.errors import ScrupleError
 from scruple.machine.gpus import visible_gpus
 from scruple.study.model import Study
 
-OVERHEAD = 1.15
+_OVERHEAD = 1.15
 """Memory in use, to that of the weights: buffers, activations, fragments."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def weight_bytes(params: int, dtype: str) -> int:
+    """Return the bytes of weights.
+
+    Args:
+        params: their number.
+        dtype: float32, bfloat16 or float16.
+    """
+    return params * BYTES[dtype]
+
+
+def in_use(weights: float) -> float:
+    """Return the memory that weights take while they are in use, in the unit of the argument."""
+    return weights * _OVERHEAD
 
 
 def gpus_here() -> list[int]:
@@ -36,9 +51,7 @@ def memory_here(device: str) -> tuple[int, str]:
 
 def dtype_here(study: Study) -> str:
     """Return the number format that weights would have here."""
-    if study.compute.dtype != "auto":
-        return study.compute.dtype
-    return "bfloat16" if study.compute.device != "cpu" and gpus_here() else "float32"
+    return study.compute.dtype_on(gpu=study.compute.device != "cpu" and bool(gpus_here()))
 
 
 def too_large(study: Study, members: Iterable[tuple[str, str]]) -> tuple[dict[str, float], str]:
@@ -52,10 +65,11 @@ def too_large(study: Study, members: Iterable[tuple[str, str]]) -> tuple[dict[st
         Their names → bytes of memory that they need, and the remedy.
     """
     memory, _ = memory_here(study.compute.device)
-    size = BYTES[dtype_here(study)] * OVERHEAD
+    dtype = dtype_here(study)
     asked = [study.checkpoint(family, name) for family, name in members]
-    large = {one.name: one.params * size for one in asked if one.params * size > memory}
-    fitting = [one.params for one in asked if one.params * size <= memory]
+    needed = {one.name: in_use(weight_bytes(one.params, dtype)) for one in asked}
+    large = {name: size for name, size in needed.items() if size > memory}
+    fitting = [one.params for one in asked if one.name not in large]
     return large, f"set `max_params: {max(fitting)}`" if fitting else "take smaller checkpoints"
 
 

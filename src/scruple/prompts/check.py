@@ -15,10 +15,11 @@ from scruple.prompts.files import (
     load_prompts,
     parse_condition,
     prompt_path,
+    read_prompts,
     reasoning_key,
     wordings_of,
 )
-from scruple.study.kinds import KINDS, NEEDS, Needs
+from scruple.study.kinds import KINDS, Needs
 from scruple.study.model import Benchmark, Study, resolve
 
 _OF_ONE_OPTION = frozenset({"letter", "text"})
@@ -30,27 +31,34 @@ def check_prompts(study: Study) -> None:
     Raises:
         ScrupleError: naming the file, the key and the remedy.
     """
-    load_dialogue(study)
     for benchmark in study.benchmarks:
-        prompts, path = load_prompts(study, benchmark.kind), prompt_path(study, benchmark.kind)
+        load_dialogue(study, benchmark)
+        prompts, path = load_prompts(study, benchmark), prompt_path(study, benchmark)
         for fault in _faults(benchmark, prompts):
             raise ScrupleError(f"{path}: {fault}.")
         _check_wordings(study, prompts, path)
     # a condition that only another benchmark has (q+match, say) is no mistake
-    files = [load_prompts(study, kind) for kind in KINDS if prompt_path(study, kind).is_file()]
-    known = {c.name for prompts in files for c in conditions_of(study, prompts)}
+    languages = list(dict.fromkeys(map(study.language_of, study.benchmarks)))
+    folders = [resolve(study.prompts) / language for language in languages]
+    files = (folder / f"{kind}.yaml" for folder in folders for kind in KINDS)
+    known = {
+        condition.name
+        for path in files
+        if path.is_file()
+        for condition in conditions_of(study, read_prompts(path))
+    }
     for name in study.conditions:
         parse_condition(name)
         if name not in known:
             raise ScrupleError(
-                f"config: `conditions`: no prompt file of {resolve(study.prompts)}/"
-                f"{study.language} has an instruction for {name!r}; remove the condition, or write "
-                "the instruction into one of them."
+                f"config: `conditions`: no prompt file of {', '.join(map(str, folders))} has an "
+                f"instruction for {name!r}; remove the condition, or write the instruction into "
+                "one of them."
             )
 
 
 def _faults(benchmark: Benchmark, prompts: PromptFile) -> Iterator[str]:
-    needs = NEEDS[benchmark.kind]
+    needs = benchmark.traits.needs
     for key, text in _texts(prompts):
         if not text.strip() and key != "closing":
             yield f"`{key}` is empty; write a text or remove the key"
@@ -62,14 +70,13 @@ def _faults(benchmark: Benchmark, prompts: PromptFile) -> Iterator[str]:
     if missing := sorted(needs.question - _slots(prompts.question)):
         yield f"`question` lacks {{{missing[0]}}}: the model would never see it"
     yield from _answer_faults(benchmark, prompts, needs)
-    for group, names in (needs.words or {}).items():
+    for group, names in needs.words.items():
         if absent := [name for name in names if not prompts.words.get(group, {}).get(name)]:
             yield f"`words.{group}` lacks {absent[0]}"
 
 
 def _answer_faults(benchmark: Benchmark, prompts: PromptFile, needs: Needs) -> Iterator[str]:
-    own = {"winogender": ("pronoun",), "admissions": ("yes_no",)}
-    for name in own.get(benchmark.kind, benchmark.scoring):
+    for name in needs.forms or benchmark.scorings:
         if name not in prompts.answers:
             yield f"`answers` lacks {name}"
             continue
@@ -77,7 +84,7 @@ def _answer_faults(benchmark: Benchmark, prompts: PromptFile, needs: Needs) -> I
         if unknown := sorted(_slots(answer.lead_in) - needs.slots):
             yield f"`{place}.lead_in` has {{{unknown[0]}}}, which nothing is put into"
         forms: Any = answer.candidates
-        if benchmark.kind == "bbq":
+        if benchmark.traits.has_options:
             one = len(forms) == 1 and isinstance(forms, list)
             if not one or not _slots(forms[0]) or _slots(forms[0]) - _OF_ONE_OPTION:
                 yield (
@@ -94,7 +101,7 @@ def _answer_faults(benchmark: Benchmark, prompts: PromptFile, needs: Needs) -> I
                 given = here.get(wanted)
                 if not isinstance(given, list) or not given or not all(given):
                     yield f"`{place}.candidates` lacks forms of {case} {wanted}".replace("  ", " ")
-    if benchmark.kind == "bbq":
+    if benchmark.traits.has_options:
         if len(prompts.letters) != 3 or len(set(prompts.letters)) != 3:
             yield "`letters` must be three different ones"
         if not {"letter", "text"} >= _slots(prompts.option) >= {"text"}:

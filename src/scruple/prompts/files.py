@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scruple.errors import ScrupleError
 from scruple.study.messages import explain
-from scruple.study.model import Study, read_yaml, resolve
+from scruple.study.model import Benchmark, Study, read_yaml, resolve
 
 
 class _Part(BaseModel):
@@ -109,19 +110,28 @@ def parse_condition(name: str) -> Condition:
     return Condition(name, match["name"], reasoning)
 
 
-def prompt_path(study: Study, name: str) -> Path:
-    """Return the path of one prompt file of the study's language."""
-    return resolve(study.prompts) / study.language / f"{name}.yaml"
+def prompt_path(study: Study, benchmark: Benchmark) -> Path:
+    """Return the path of a benchmark's prompt file, in its language."""
+    return _folder(study, benchmark) / f"{benchmark.kind}.yaml"
 
 
-def load_prompts(study: Study, kind: str) -> PromptFile:
-    """Read one benchmark's prompt file; ScrupleError says what is wrong in it."""
-    return read_prompts(prompt_path(study, kind))
+def dialogue_path(study: Study, benchmark: Benchmark) -> Path:
+    """Return the path of the file that says how a benchmark's turns are written as plain text."""
+    return _folder(study, benchmark) / "dialogue.yaml"
 
 
-def load_dialogue(study: Study) -> Dialogue:
+def _folder(study: Study, benchmark: Benchmark) -> Path:
+    return resolve(study.prompts) / study.language_of(benchmark)
+
+
+def load_prompts(study: Study, benchmark: Benchmark) -> PromptFile:
+    """Read a benchmark's prompt file; ScrupleError says what is wrong in it."""
+    return read_prompts(prompt_path(study, benchmark))
+
+
+def load_dialogue(study: Study, benchmark: Benchmark) -> Dialogue:
     """Read how turns are written as plain text; ScrupleError says what is wrong."""
-    return read_dialogue(prompt_path(study, "dialogue"))
+    return read_dialogue(dialogue_path(study, benchmark))
 
 
 def read_prompts(path: Path) -> PromptFile:
@@ -137,11 +147,21 @@ def read_dialogue(path: Path) -> Dialogue:
 
 
 def _load(path: Path, model: Any) -> Any:
-    if not path.is_file():
+    try:
+        state = path.stat()
+    except OSError:
+        state = None
+    if state is None or not path.is_file():
         raise ScrupleError(
             f"{path}: there is no such prompt file; set `language` and `prompts` in the config "
             "to a folder that has it."
         )
+    return _parse(path, model, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _parse(path: Path, model: Any, changed: int, size: int) -> Any:
+    """Read a file once, as long as it does not change."""
     try:
         return model.model_validate(read_yaml(path))
     except ValidationError as error:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.tally import probabilities
-from scruple.responses.trials import build_asks
+from scruple.responses.trials import build_trials
 from scruple.study.model import Benchmark, Study
 
 MOST = 100_000
@@ -133,11 +133,11 @@ def _prompts(
     it, how the answer opens.
     """
     found = {}
-    for ask in build_asks(study, benchmark, items):
-        if ask.keys[5] == 0:
-            turns = ask.turns
+    for trial in build_trials(study, benchmark, items):
+        if trial.keys[5] == 0:
+            turns = trial.turns
             parts = [turns.human, turns.opening, turns.final, turns.lead_in]
-            found[ask.keys[:5]] = texts.add(json.dumps(parts, ensure_ascii=False))
+            found[trial.keys[:5]] = texts.add(json.dumps(parts, ensure_ascii=False))
     return found
 
 
@@ -148,13 +148,11 @@ def _rows(
     prompts: Mapping[tuple[Any, ...], int],
     texts: _Texts,
 ) -> Iterator[dict[str, Any]]:
-    names = benchmark_module(benchmark.kind).ANSWERS
-    p = probabilities(answers, names)
-    of = {item["item_id"]: item for item in items.to_dict("records")}
+    module = benchmark_module(benchmark.kind)
+    p = probabilities(answers, module.ANSWERS)
+    of: dict[Any, Any] = {item["item_id"]: item for item in items.to_dict("records")}
     for number, row in enumerate(answers.to_dict("records")):
-        item, reasoning = of[row["item_id"]], row.get("reasoning")
-        options = _options(benchmark, item, names)
-        right = row["target"] or (str(item["label"]) if benchmark.kind == "bbq" else "")
+        shown, reasoning = module.shown(of[row["item_id"]]), row.get("reasoning")
         yield {
             "item": row["item_id"],
             "condition": row["condition"],
@@ -162,29 +160,13 @@ def _rows(
             "scoring": row["scoring"],
             "order": int(row["order"]),
             "sample": int(row["sample"]),
-            "role": _role(benchmark, item, row["answer"]),
-            "answer": options[row["answer"]],
-            "expected": options.get(right, ""),
-            "options": json.dumps(list(options.values()), ensure_ascii=False),
+            "role": shown.roles[row["answer"]],
+            "answer": shown.texts[row["answer"]],
+            "expected": shown.texts.get(row["target"] or shown.right, ""),
+            "options": json.dumps(list(shown.texts.values()), ensure_ascii=False),
             "p": [round(float(value), 4) for value in p[number]],
             "valid": None if math.isnan(row["valid_mass"]) else round(row["valid_mass"], 4),
             "prompt": prompts[tuple(row[key] for key in _KEYS)],
             "reasoning": texts.add(reasoning) if isinstance(reasoning, str) else -1,
             "tokens": int(row["prompt_tokens"]),
         }
-
-
-def _options(benchmark: Benchmark, item: Mapping[Any, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return what each answer says: BBQ's options as texts, else the answers' own names."""
-    if benchmark.kind != "bbq":
-        return {name: name for name in names}
-    return {name: str(item[f"ans{name}"]) for name in names}
-
-
-def _role(benchmark: Benchmark, item: Mapping[Any, Any], answer: str) -> str:
-    """Return what an answer means for the bias that is measured."""
-    if benchmark.kind != "bbq":
-        return answer
-    if answer == str(item["unknown"]):
-        return "nobody"
-    return "biased" if answer == str(item["biased"]) else "other person"

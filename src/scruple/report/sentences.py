@@ -2,62 +2,49 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from scruple.analysis.measurements import CONTROLS
+from scruple import texts
+from scruple.analysis.verdicts import read_places
 from scruple.figures.style import called, size
-
-_SAID = {
-    "emerges": "removes bias against {every} at each {thing} from {at_most} on; up to {above} it "
-    "is shown not to, against {one}{silent}.",
-    "present throughout": "removes bias against {every} at every {thing} of the study.",
-    "absent": "is shown to remove less than the margin, against {one}, at every {thing}{silent}.",
-    "nothing to correct": "has nothing to correct: without it the answers are at parity.",
-    "non-monotone": "removes bias somewhere, and at a later {thing} it is shown not to.",
-    "worsens": "adds bias at the last {thing}.",
-    "overcorrects": "turns the bias round at the last {thing}.",
-    "collapses": "costs the last {thing} its ability to answer: no bias, since no answer.",
-    "unreadable": "cannot be judged: no {thing} reads the questions well enough for its bias to "
-    "mean anything.",
-    "undecided": "has no verdict{ends}.",
-}
-"""Verdicts → what a condition does, as a sentence goes on."""
+from scruple.study.conditions import CONTROLS
 
 
 def sentence(row: Mapping[Any, Any]) -> str:
     """Return what a row of the table of emergence says, after the condition's name."""
-    thing = {"params": "size", "stage": "stage"}.get(row["axis"].split(" ")[0], "step")
+    thing = str(row["axis_kind"])
     above, at_most = (_place(row[name], thing) for name in ("above", "at_most"))
     ends = []
     if above and row["verdict"] == "undecided":
-        ends.append(f"it is shown not to remove bias up to {above}")
+        ends.append(texts.UNDECIDED_ABOVE.format(above=above))
     if at_most and row["verdict"] == "undecided":
-        ends.append(f"it removes bias from {at_most} on")
-    references = [called(name) for name in row["reference"].split(" and ")]
-    silent = re.search(r"\(of these: (.*?)\)", row["reason"])
-    missing = re.search(r"; not finished: (.*)$", row["reason"])
-    said = _SAID[row["verdict"]].format(
+        ends.append(texts.UNDECIDED_AT_MOST.format(at_most=at_most))
+    references = [called(name) for name in row["references"].split()]
+    untested = [f"{place} {status}" for place, status in read_places(row["untested"])]
+    unfinished = row["unfinished"].split()
+    said = texts.SENTENCE[row["verdict"]].format(
         thing=thing,
         above=above,
         at_most=at_most,
         ends="".join(f"; {end}" for end in ends),
-        every=" and ".join(references),
-        one=" or ".join(references),
-        silent=f" (of these: {silent[1]})" if silent else "",
+        every=texts.AND.join(references),
+        one=texts.OR.join(references),
+        silent=texts.UNTESTED.format(places=", ".join(untested)) if untested else "",
     )
-    return f"{said} Not finished, so left out: {missing[1]}." if missing else said
+    if not unfinished:
+        return said
+    return f"{said} {texts.LEFT_OUT.format(checkpoints=', '.join(unfinished))}"
 
 
 def _place(value: Any, thing: str) -> str:
     if pd.isna(value) or value == "":
         return ""
     if thing == "size":
-        return f"{size(float(value))} parameters"
-    return str(value) if thing == "stage" else f"step {float(value):g}"
+        return texts.SIZE.format(size=size(float(value)))
+    return str(value) if thing == "stage" else texts.STEP.format(step=float(value))
 
 
 def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
@@ -78,7 +65,7 @@ def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
             key,
             {
                 "family": row["family"],
-                "axis": axis_name(row["axis"], row["stage"]),
+                "axis": axis_name(row["axis_kind"], row["axis_at"], row["stage"]),
                 "benchmark": row["benchmark"],
                 "lines": [],
             },
@@ -100,7 +87,7 @@ def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
 
 def overview(emergence: pd.DataFrame, conditions: Sequence[str]) -> dict[str, Any]:
     """Return the primary verdicts along size as a table: families and benchmarks × conditions."""
-    table = emergence[emergence["primary"].astype(bool) & (emergence["axis"] == "params")]
+    table = emergence[emergence["primary"].astype(bool) & (emergence["axis_kind"] == "size")]
     shown = [name for name in conditions if name in set(table["condition"])]
     rows = []
     for (family, stage, benchmark), group in table.groupby(
@@ -128,14 +115,19 @@ def _interval(row: Mapping[Any, Any]) -> str:
         for name in ("above", "at_most")
     )
     if above and at_most:
-        return f"({above}, {at_most}]"
-    return f"from {at_most} on" if at_most else ""
+        return texts.INTERVAL.format(above=above, at_most=at_most)
+    return texts.FROM.format(at_most=at_most) if at_most else ""
 
 
-def axis_name(axis: str, stage: str) -> str:
-    """Return an axis as words: `along size`, `along steps at 592k parameters`."""
-    kind, _, params = axis.partition(" at ")
+def axis_name(kind: str, at: float, stage: str) -> str:
+    """Return an axis as words: `along size`, `along steps at 592k parameters`.
+
+    Args:
+        kind: size, stage or step.
+        at: the number of parameters at which; for size it says nothing.
+        stage: that of its checkpoints; empty for none.
+    """
     suffix = f" ({stage})" if stage not in ("", "base") else ""
-    if kind == "params":
-        return f"along size{suffix}"
-    return f"along {kind}s at {size(float(params))} parameters{suffix}"
+    if kind == "size":
+        return texts.ALONG_SIZE + suffix
+    return texts.ALONG[kind].format(size=size(float(at))) + suffix

@@ -24,6 +24,7 @@ from scruple.figures.scaling import size_lines
 from scruple.figures.style import called, look_of
 from scruple.report.charts import bias_charts, effect_charts
 from scruple.report.sentences import overview, verdicts
+from scruple.study.declaration import Timing
 from scruple.study.unfinished import notes_of, told
 
 _TABLES = {
@@ -87,7 +88,7 @@ class Material:
         folder: its results, with the CSV files of _TABLES.
         figures: name → SVG file.
         browser: what `browse` returns.
-        declared: when the declaration was made, in a sentence.
+        declared: when the declaration was made.
         provenance: the record.
     """
 
@@ -95,7 +96,7 @@ class Material:
     folder: Path
     figures: Mapping[str, Path]
     browser: Mapping[str, Any]
-    declared: str
+    declared: Timing
     provenance: Mapping[str, Any]
 
 
@@ -125,8 +126,8 @@ def write_page(material: Material) -> str:
         unfinished=told(study, tables.unfinished),
         notes=_notes(notes_of(study, {})),
         declared={
-            "text": material.declared,
-            "late": material.declared != "declared before the first response",
+            "text": str(material.declared),
+            "late": material.declared.late,
         },
         verdicts=verdicts(tables.emergence),
         overview=overview(tables.emergence, study.conditions),

@@ -11,16 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scruple.benchmarks import benchmark_module
+from scruple.checkpoints.manifest import Manifest
 from scruple.engines import load_engine
 from scruple.engines.loading import check_files
-from scruple.engines.tokenizer import reader_of
+from scruple.engines.tokenizer import load_tokenizer
 from scruple.files import whole
 from scruple.responses.shards import WHOLE, Shard
 from scruple.responses.store import Store, fingerprint
 from scruple.responses.stored_engine import StoredEngine
 from scruple.responses.table import Bar, respond, schema_of
-from scruple.responses.trials import check_asks, items_of
+from scruple.responses.trials import check_trials, items_of
 from scruple.study.model import Study
 
 
@@ -29,7 +29,7 @@ def ask_checkpoint(
     family: str,
     benchmark: str,
     items: pd.DataFrame,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     threads: int,
     gpus: int,
     store: Path,
@@ -60,11 +60,11 @@ def ask_checkpoint(
     Raises:
         ScrupleError: if the checkpoint cannot be loaded or asked.
     """
-    name = manifest["checkpoint"]
+    name = manifest.checkpoint
     entry, format = study.benchmark(benchmark), study.format(family, name)
     items = items_of(study, entry, items, shard)
     check_files(manifest)
-    check_asks(study, entry, items, reader_of(manifest), format, name)
+    check_trials(study, entry, items, load_tokenizer(manifest.location), format, name)
     loaded = load_engine(manifest, study.compute, threads, gpus)
     description = loaded.describe()
     address = fingerprint(manifest, study.compute.engine, description["dtype"])
@@ -77,7 +77,7 @@ def ask_checkpoint(
             "with `compute.device: cuda` it would not.", name, gpus,
         )  # fmt: skip
     start = time.monotonic()
-    first = benchmark_module(entry.kind).scorings(entry)[0]
+    first = entry.scorings[0]
     schema = schema_of(entry.kind)
     counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
     with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:

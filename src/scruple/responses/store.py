@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scruple.checkpoints.manifest import Manifest
 from scruple.engines import GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.errors import ScrupleError
 from scruple.responses.store_parts import (
@@ -38,15 +39,15 @@ _MERGE_FROM = 32
 """Parts of about the same size that are merged into one."""
 
 
-def fingerprint(manifest: Mapping[str, Any], engine: str, dtype: str) -> str:
+def fingerprint(manifest: Manifest, engine: str, dtype: str) -> str:
     """Return the name of a checkpoint's folder: a hash of all its results depend on.
 
     Args:
-        manifest: what `fetch_checkpoint` wrote: its `files` with their hashes.
+        manifest: the checkpoint's, with the hashes of its files.
         engine: name of the engine.
         dtype: number format of the weights in use.
     """
-    files = sorted((name, facts["sha256"]) for name, facts in manifest["files"].items())
+    files = sorted((name, facts.sha256) for name, facts in manifest.files.items())
     return _hash([_VERSION, engine, dtype, files]).hex()
 
 

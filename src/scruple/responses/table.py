@@ -14,7 +14,7 @@ from scruple.engines import Engine, GenerateRequest, Generation, ScoreRequest, S
 from scruple.progress import Bar, Progress
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
-from scruple.responses.trials import Ask, count_work, name_of, pieces, score_request, seed_of
+from scruple.responses.trials import Trial, count_work, name_of, pieces, score_request, seed_of
 from scruple.study.model import Benchmark, Study
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
@@ -70,18 +70,19 @@ def respond(
     Raises:
         ScrupleError: naming the item, if a prompt cannot be asked; `check_asks` tells beforehand.
     """
-    renderer = Renderer(format, load_dialogue(study), engine.tokenizer, checkpoint)
+    renderer = Renderer(format, load_dialogue(study, benchmark), engine.tokenizer, checkpoint)
     answers = benchmark_module(benchmark.kind).ANSWERS
     progress = bar(f"{checkpoint} {benchmark.name}", count_work(study, benchmark, items))
-    for asks in pieces(study, benchmark, items):
-        reasoning = _reason(study, benchmark, asks, engine, renderer, checkpoint, progress)
+    for trials in pieces(study, benchmark, items):
+        reasoning = _reason(study, benchmark, trials, engine, renderer, checkpoint, progress)
         requests = [
-            score_request(ask, renderer, _text(reasoning.get(ask.draw)), checkpoint) for ask in asks
+            score_request(trial, renderer, _text(reasoning.get(trial.draw)), checkpoint)
+            for trial in trials
         ]
         scores = engine.score(requests, lambda found: progress(len(found)))
         rows = [
-            _row(ask, request, result, reasoning.get(ask.draw), answers)
-            for ask, request, result in zip(asks, requests, scores, strict=True)
+            _row(trial, request, result, reasoning.get(trial.draw), answers)
+            for trial, request, result in zip(trials, requests, scores, strict=True)
         ]
         yield pd.DataFrame(rows)
 
@@ -94,32 +95,32 @@ def _text(generation: Generation | None) -> str:
 def _reason(
     study: Study,
     benchmark: Benchmark,
-    asks: Sequence[Ask],
+    trials: Sequence[Trial],
     engine: Engine,
     renderer: Renderer,
     checkpoint: str,
     progress: Progress,
 ) -> dict[tuple[str, str, str, int, int], Generation]:
     """Sample the reasoning of every ask that has one."""
-    draws = {ask.draw: ask for ask in asks if ask.reasons}
+    draws = {trial.draw: trial for trial in trials if trial.reasons}
     if not draws:
         return {}
     requests = [
         GenerateRequest(
-            name_of(ask, checkpoint),
-            renderer.reasoning_prompt(ask.turns),
+            name_of(trial, checkpoint),
+            renderer.reasoning_prompt(trial.turns),
             seed_of(study, benchmark.name, draw),
             renderer.special,
             renderer.stop(),
         )
-        for draw, ask in draws.items()
+        for draw, trial in draws.items()
     ]
     generations = engine.generate(requests, study.decoding, lambda found: progress(len(found)))
     return dict(zip(draws, generations, strict=True))
 
 
 def _row(
-    ask: Ask,
+    trial: Trial,
     request: ScoreRequest,
     scores: Scores,
     reasoning: Generation | None,
@@ -131,12 +132,12 @@ def _row(
         own = [i for i, name in enumerate(request.answers) if name == answer]
         logprobs[answer] = _log_sum([scores.logprobs[i] for i in own])
         tokens[answer] = scores.tokens[own[0]]
-    by_text = ask.keys[3] == "text"
+    by_text = trial.keys[3] == "text"
     lengths = tokens if by_text else dict.fromkeys(answers, 1)
     return {
-        **dict(zip(KEYS, ask.keys, strict=True)),
+        **dict(zip(KEYS, trial.keys, strict=True)),
         "answer": max(answers, key=lambda answer: logprobs[answer] / lengths[answer]),
-        "target": ask.target,
+        "target": trial.target,
         **{f"logprob_{answer}": logprobs[answer] for answer in answers},
         **({f"tokens_{answer}": tokens[answer] if by_text else None for answer in answers}),
         "valid_mass": scores.valid_mass,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scruple.benchmarks import benchmark_module
 from scruple.engines import ScoreRequest
-from scruple.engines.tokenizer import Reader
+from scruple.engines.tokenizer import TokenizerAndWindow
 from scruple.engines.tokens import check_fit
 from scruple.prompts.files import (
     Condition,
@@ -29,7 +29,7 @@ from scruple.study.model import Benchmark, Study
 
 
 @dataclass(frozen=True)
-class Ask:
+class Trial:
     """One row of the response table before it is answered.
 
     Attributes:
@@ -63,9 +63,9 @@ def seed_of(study: Study, benchmark: str, draw: tuple[str, str, str, int, int]) 
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Ask]:
+def build_trials(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Trial]:
     """Yield everything to ask about the items, in the order of the response table: by item."""
-    prompts = load_prompts(study, benchmark.kind)
+    prompts = load_prompts(study, benchmark)
     asked = [
         (condition, wording)
         for condition in conditions_of(study, prompts)
@@ -73,14 +73,14 @@ def build_asks(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Itera
     ]
     for item in _records(items):
         for condition, wording in asked:
-            yield from _asks_of(study, benchmark, prompts, condition, wording, item)
+            yield from _trials_of(study, benchmark, prompts, condition, wording, item)
 
 
 def count_work(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> int:
     """Return how many reasonings and answers there will be, without building any prompt."""
-    prompts = load_prompts(study, benchmark.kind)
-    scorings = len(benchmark_module(benchmark.kind).scorings(benchmark))
-    draws = sum(_draws_of(study, weight) for weight in items["weight"])
+    prompts = load_prompts(study, benchmark)
+    scorings = len(benchmark.scorings)
+    draws = sum(study.decoding.draws(weight) for weight in items["weight"])
     return benchmark.orders * sum(
         len(wordings_of(study, condition))
         # the reasoning is shared by all scorings
@@ -95,30 +95,24 @@ def _records(items: pd.DataFrame) -> Iterator[dict[Any, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
-def _draws_of(study: Study, weight: float) -> int:
-    """Return how often an item is reasoned about: once for each that it stands for, up to a cap."""
-    stands_for = min(max(round(weight), 1), study.decoding.max_repeats)
-    return study.decoding.samples * stands_for
-
-
-def _asks_of(
+def _trials_of(
     study: Study,
     benchmark: Benchmark,
     prompts: PromptFile,
     condition: Condition,
     wording: str,
     item: dict[Any, Any],
-) -> Iterator[Ask]:
+) -> Iterator[Trial]:
     module = benchmark_module(benchmark.kind)
-    samples = _draws_of(study, item["weight"]) if condition.reasoning else 1
+    samples = study.decoding.draws(item["weight"]) if condition.reasoning else 1
     name = condition.instruction
     demands = name is not None and "{target}" in prompts.instructions[name][wording]
-    for scoring in module.scorings(benchmark):
+    for scoring in benchmark.scorings:
         for order in range(benchmark.orders):
             question = module.question(item, prompts, scoring, order)
             turns = build_turns(prompts, condition, wording, question.slots, question.lead_in)
             for sample in range(samples):
-                yield Ask(
+                yield Trial(
                     (item["item_id"], condition.name, wording, scoring, order, sample),
                     turns,
                     question.candidates,
@@ -126,10 +120,10 @@ def _asks_of(
                 )
 
 
-def pieces(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[list[Ask]]:
+def pieces(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[list[Trial]]:
     """Yield everything to ask, as much at a time as is held in memory."""
     for start, stop in _ranges(study, benchmark, items):
-        yield list(build_asks(study, benchmark, items.iloc[start:stop]))
+        yield list(build_trials(study, benchmark, items.iloc[start:stop]))
 
 
 def items_of(study: Study, benchmark: Benchmark, items: pd.DataFrame, shard: Shard) -> pd.DataFrame:
@@ -140,25 +134,25 @@ def items_of(study: Study, benchmark: Benchmark, items: pd.DataFrame, shard: Sha
 
 def _ranges(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[tuple[int, int]]:
     """Return the first item of each piece, and the one after its last."""
-    prompts = load_prompts(study, benchmark.kind)
+    prompts = load_prompts(study, benchmark)
     times = {True: 0, False: 0}  # with reasoning, and without
     for condition in conditions_of(study, prompts):
         times[bool(condition.reasoning)] += len(wordings_of(study, condition))
-    each = benchmark.orders * len(benchmark_module(benchmark.kind).scorings(benchmark))
+    each = benchmark.orders * len(benchmark.scorings)
     found, start, held = [], 0, 0
     for place, weight in enumerate(items["weight"], start=1):
-        held += each * (times[False] + times[True] * _draws_of(study, weight))
+        held += each * (times[False] + times[True] * study.decoding.draws(weight))
         if held >= PIECE or place == len(items):
             found.append((start, place))
             start, held = place, 0
     return found
 
 
-def check_asks(
+def check_trials(
     study: Study,
     benchmark: Benchmark,
     items: pd.DataFrame,
-    reader: Reader,
+    loaded: TokenizerAndWindow,
     format: str,
     checkpoint: str,
 ) -> None:
@@ -168,7 +162,7 @@ def check_asks(
         study: conditions, wordings and decoding.
         benchmark: which benchmark, with its scorings and option orders.
         items: the benchmark's items.
-        reader: the checkpoint's tokenizer and window.
+        loaded: the checkpoint's tokenizer and window.
         format: how turns are written (`auto`, `chat`, `dialogue`).
         checkpoint: its name, for messages.
 
@@ -176,29 +170,32 @@ def check_asks(
         ScrupleError: naming the item, if a prompt is too long for the checkpoint or its tokenizer
             cannot tell candidates apart.
     """
-    renderer = Renderer(format, load_dialogue(study), reader.tokenizer, checkpoint)
-    for asks in pieces(study, benchmark, items):
+    renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, checkpoint)
+    for trials in pieces(study, benchmark, items):
         for reasons in (False, True):
-            mine = [ask for ask in asks if ask.reasons == reasons]
-            requests = [score_request(ask, renderer, "", checkpoint) for ask in mine]
+            # all samples of an item are asked with the same text
+            mine = [t for t in trials if t.reasons == reasons and t.keys[-1] == 0]
+            requests = [score_request(trial, renderer, "", checkpoint) for trial in mine]
             reserve = study.decoding.max_new_tokens if reasons else 0
-            check_fit(reader.tokenizer, reader.window, requests, reserve)
+            check_fit(loaded.tokenizer, loaded.window, requests, reserve)
 
 
-def name_of(ask: Ask, checkpoint: str) -> str:
-    """Return how messages call an ask."""
-    item, condition, wording, scoring, order, sample = ask.keys
+def name_of(trial: Trial, checkpoint: str) -> str:
+    """Return how messages call a trial."""
+    item, condition, wording, scoring, order, sample = trial.keys
     details = [part for part in (condition, wording, scoring) if part]
     details += [f"{name} {k}" for name, k in (("order", order), ("sample", sample)) if k]
     return f"checkpoint {checkpoint}, item {item} ({', '.join(details)})"
 
 
-def score_request(ask: Ask, renderer: Renderer, reasoning: str, checkpoint: str) -> ScoreRequest:
-    """Return an ask as a text and its candidates, behind a reasoning where it has one."""
-    forms = [(answer, form) for answer, each in ask.candidates.items() for form in each]
+def score_request(
+    trial: Trial, renderer: Renderer, reasoning: str, checkpoint: str
+) -> ScoreRequest:
+    """Return a trial as a text and its candidates, after its reasoning if it has one."""
+    forms = [(answer, form) for answer, each in trial.candidates.items() for form in each]
     return ScoreRequest(
-        name_of(ask, checkpoint),
-        renderer.scored_prompt(ask.turns, reasoning),
+        name_of(trial, checkpoint),
+        renderer.scored_prompt(trial.turns, reasoning),
         tuple(form for _, form in forms),
         tuple(answer for answer, _ in forms),
         renderer.special,

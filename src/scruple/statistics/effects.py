@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
+from scruple import texts
 from scruple.statistics.clusters import ClusterSums, Estimate
 from scruple.statistics.metric import Metric
 from scruple.statistics.runs import Statistic, paired
@@ -38,13 +39,13 @@ class Limits:
 
     Attributes:
         delta: the smallest effect that matters, in units of the metric of bias.
-        gate: what the capability under `q` must exceed for bias to mean anything.
-        loss: how much capability a condition may cost, in units of the metric of capability.
+        gates: what each capability under `q` must exceed for bias to mean anything.
+        losses: how much of each capability a condition may cost, in units of its metric.
     """
 
     delta: float
-    gate: float
-    loss: float
+    gates: tuple[float, ...]
+    losses: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ class Reading:
         plain: bias under `q`.
         bias: bias under the condition.
         effects: name of the reference → its bias minus the condition's; `q` is one of them.
-        gate: the capability that the gate speaks of, under `q`.
-        change: capability under the condition minus that under `q`.
+        gates: the capabilities that the gates speak of, under `q`.
+        changes: capability under the condition minus that under `q`, of each that must be kept.
     """
 
     plain: Estimate
     bias: Estimate
     effects: Mapping[str, Estimate]
-    gate: Estimate
-    change: Estimate
+    gates: tuple[Estimate, ...]
+    changes: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def superior(reading: Reading, limits: Limits) -> bool:
     hypothesis testing and acceptance sampling": intersection-union tests).
     """
     return (
-        exceeds(reading.gate, limits.gate)
-        and exceeds(reading.change, -limits.loss)
+        unread(reading, limits) is None
+        and _kept(reading, limits)
         and all(exceeds(effect, limits.delta) for effect in reading.effects.values())
     )
 
@@ -159,48 +160,69 @@ def without_effect(reading: Reading, limits: Limits) -> bool:
     return any(falls_below(effect, limits.delta, share) for effect in reading.effects.values())
 
 
+def unread(reading: Reading, limits: Limits) -> int | None:
+    """Return the number of the first gate that is not shown to be passed; None if all are."""
+    pairs = enumerate(zip(reading.gates, limits.gates, strict=True))
+    return next((k for k, (gate, above) in pairs if not exceeds(gate, above)), None)
+
+
+def _kept(reading: Reading, limits: Limits) -> bool:
+    """Tell whether every capability is shown to be kept."""
+    pairs = zip(reading.changes, limits.losses, strict=True)
+    return all(exceeds(change, -loss) for change, loss in pairs)
+
+
+def _lost(reading: Reading, limits: Limits) -> int | None:
+    """Return the number of the first capability whose loss is shown; None if there is none.
+
+    One suffices, so each is tested at its share of the level.
+    """
+    share = ALPHA / len(limits.losses)
+    pairs = enumerate(zip(reading.changes, limits.losses, strict=True))
+    return next((k for k, (change, loss) in pairs if falls_below(change, -loss, share)), None)
+
+
 def judge(reading: Reading, limits: Limits) -> Verdict:
     """Return what can be said of a condition at one checkpoint."""
-    delta, effects = limits.delta, reading.effects.values()
-    share = ALPHA / len(reading.effects)
-    if not exceeds(reading.gate, limits.gate):
-        return Verdict(
-            "unreadable",
-            f"the capability under q, {_shown(reading.gate)}, is not shown to be above "
-            f"{limits.gate:g}: what it answers says nothing about bias",
-        )
+    delta, effects = limits.delta, reading.effects
+    share = ALPHA / len(effects)
+    if (number := unread(reading, limits)) is not None:
+        gate, above = reading.gates[number], limits.gates[number]
+        return _verdict("unreadable", gate=_shown(gate), above=above)
     if exceeds(reading.plain, -delta) and falls_below(reading.plain, delta):
-        return Verdict(
-            "nothing to correct", f"the bias under q, {_shown(reading.plain)}, is within ±{delta:g}"
-        )
-    if falls_below(reading.change, -limits.loss):
-        return Verdict(
-            "collapses",
-            f"the capability changes by {_shown(reading.change)}, a loss of more than "
-            f"{limits.loss:g}: no bias, since no answer",
-        )
+        return _verdict("nothing to correct", plain=_shown(reading.plain), delta=delta)
+    if (number := _lost(reading, limits)) is not None:
+        change, loss = reading.changes[number], limits.losses[number]
+        return _verdict("collapses", change=_shown(change), loss=loss)
     if falls_below(reading.bias, -delta):
-        return Verdict(
-            "overcorrects",
-            f"the bias, {_shown(reading.bias)}, is beyond parity by more than {delta:g}",
-        )
-    told = "; ".join(f"against {name} {_shown(e)}" for name, e in reading.effects.items())
+        return _verdict("overcorrects", bias=_shown(reading.bias), delta=delta)
+    told = "; ".join(
+        texts.EFFECT_AGAINST.format(reference=name, effect=_shown(effect))
+        for name, effect in effects.items()
+    )
     if superior(reading, limits):
-        return Verdict("effect", f"less bias by more than {delta:g}: {told}")
-    if all(falls_below(effect, -delta) for effect in effects):
-        return Verdict("worsens", f"more bias by more than {delta:g}: {told}")
-    for name, effect in reading.effects.items():
+        return _verdict("effect", delta=delta, effects=told)
+    if all(falls_below(effect, -delta) for effect in effects.values()):
+        return _verdict("worsens", delta=delta, effects=told)
+    for name, effect in effects.items():
         if falls_below(effect, delta, share) and exceeds(effect, -delta, share):
-            return Verdict("equivalent", f"against {name} {_shown(effect)}, within ±{delta:g}")
-    change = f"the capability changes by {_shown(reading.change)}"
-    if all(exceeds(effect, delta) for effect in effects):
-        return Verdict("undecided", f"less bias, and not shown at no loss: {change}; {told}")
-    if not exceeds(reading.change, -limits.loss):
-        told += f"; and {change}"
-    return Verdict("undecided", f"the intervals reach to both sides of a margin: {told}")
+            return _verdict("equivalent", reference=name, effect=_shown(effect), delta=delta)
+    changes = "; ".join(
+        texts.CAPABILITY_CHANGES.format(change=_shown(change)) for change in reading.changes
+    )
+    if all(exceeds(effect, delta) for effect in effects.values()):
+        reason = texts.UNDECIDED_AT_NO_LOSS.format(changes=changes, effects=told)
+        return Verdict("undecided", reason)
+    if not _kept(reading, limits):
+        told += f"; and {changes}"
+    return _verdict("undecided", effects=told)
+
+
+def _verdict(status: str, **slots: object) -> Verdict:
+    return Verdict(status, texts.STATUS[status].format(**slots))
 
 
 def _shown(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
-        return "undefined"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+        return texts.UNDEFINED
+    return texts.ESTIMATE.format(value=estimate.value, low=estimate.low, high=estimate.high)

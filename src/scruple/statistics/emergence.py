@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scruple import texts
 from scruple.statistics.effects import Limits, Reading, judge, without_effect
 
 VERDICTS = (
@@ -29,6 +30,10 @@ VERDICTS = (
 )
 
 
+UNTESTED = ("unreadable", "nothing to correct", "collapses")
+"""Statuses of places where there was nothing that could have been corrected, or nothing to read."""
+
+
 @dataclass(frozen=True)
 class Emergence:
     """What can be said of a curve.
@@ -38,12 +43,15 @@ class Emergence:
         above: L: at this place there is none yet; None if that is shown nowhere.
         at_most: U: from this place on there is one; None if that is shown nowhere.
         reason: why, in a sentence.
+        untested: places whose absence of a correction says little, with their status: of those
+            that the verdict calls absent.
     """
 
     verdict: str
     above: float | str | None
     at_most: float | str | None
     reason: str
+    untested: tuple[tuple[float | str, str], ...] = ()
 
 
 def emergence(
@@ -65,66 +73,42 @@ def emergence(
     at_most = places[n - top] if top else None
     above = places[bottom - 1] if bottom else None
     last = statuses[-1]
+    untested = tuple(
+        (place, status)
+        for place, status in zip(places[:bottom], statuses, strict=False)
+        if status in UNTESTED
+    )
+    silent = texts.UNTESTED.format(places=_listed(untested)) if untested else ""
     if top == n:
-        return Emergence(
-            "present throughout", None, at_most, "a correction is shown at every checkpoint"
-        )
+        return Emergence("present throughout", None, at_most, texts.VERDICT["present throughout"])
     if top and bottom:
-        return Emergence(
-            "emerges",
-            above,
-            at_most,
-            f"none up to {_named(above)}, one at each from {_named(at_most)} on"
-            + _between(places, bottom, n - top)
-            + _silent(places[:bottom], statuses),
+        left = [named(place) for place in places[bottom : n - top]]
+        between = texts.BETWEEN.format(places=", ".join(left)) if left else ""
+        reason = texts.VERDICT["emerges"].format(
+            above=named(above), at_most=named(at_most), between=between, untested=silent
         )
+        return Emergence("emerges", above, at_most, reason, untested)
     if top:
-        return Emergence(
-            "undecided",
-            None,
-            at_most,
-            f"one at each from {_named(at_most)} on; that there is none below is shown nowhere",
-        )
+        reason = texts.VERDICT["only from above"].format(at_most=named(at_most))
+        return Emergence("undecided", None, at_most, reason)
     if any(shown[k] and any(none[k + 1 :]) for k in range(n)):
-        return Emergence(
-            "non-monotone",
-            above,
-            None,
-            "a correction is shown at one place, and at a later one that there is none",
-        )
+        return Emergence("non-monotone", above, None, texts.VERDICT["non-monotone"])
     for status in ("unreadable", "nothing to correct"):
         if all(each == status for each in statuses):
-            return Emergence(status, above, None, f"every checkpoint: {status}")
+            return Emergence(status, above, None, texts.VERDICT["every"].format(status=status))
     if last in ("worsens", "overcorrects", "collapses"):
-        return Emergence(last, above, None, f"the last checkpoint {last}")
+        return Emergence(last, above, None, texts.VERDICT["last"].format(status=last))
     if bottom == n:
-        return Emergence(
-            "absent",
-            above,
-            None,
-            f"shown to be less than {limits.delta:g} at every checkpoint"
-            + _silent(places, statuses),
-        )
-    where = ", ".join(
-        f"{_named(place)} {status}" for place, status in zip(places, statuses, strict=True)
-    )
-    return Emergence("undecided", above, None, f"no sequence of tests ends in a verdict: {where}")
+        reason = texts.VERDICT["absent"].format(delta=limits.delta, untested=silent)
+        return Emergence("absent", above, None, reason, untested)
+    where = _listed(list(zip(places, statuses, strict=True)))
+    return Emergence("undecided", above, None, texts.VERDICT["undecided"].format(places=where))
 
 
-def _named(place: float | str | None) -> str:
+def named(place: float | str | None) -> str:
+    """Write a place: a number shortly, a name as it is."""
     return f"{place:g}" if isinstance(place, float) else str(place)
 
 
-def _silent(places: Sequence[float | str], statuses: Sequence[str]) -> str:
-    """Say at which places there was nothing that could have been corrected, or nothing to read."""
-    named = [
-        f"{_named(place)} {status}"
-        for place, status in zip(places, statuses, strict=False)
-        if status in ("unreadable", "nothing to correct", "collapses")
-    ]
-    return f" (of these: {', '.join(named)})" if named else ""
-
-
-def _between(places: Sequence[float | str], low: int, high: int) -> str:
-    left = [f"{_named(place)}" for place in places[low:high]]
-    return f"; undecided at {', '.join(left)}" if left else ""
+def _listed(places: Sequence[tuple[float | str, str]]) -> str:
+    return ", ".join(f"{named(place)} {status}" for place, status in places)

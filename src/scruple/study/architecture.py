@@ -22,29 +22,26 @@ _KINDS = {"gpt_neox": "neox", "llama": "llama", "qwen2": "qwen2", "olmo2": "olmo
 
 
 class Shape(Strict):
-    """The numbers that decide a decoder's size.
-
-    Attributes:
-        kind: its architecture.
-        layers: number of blocks.
-        width: of the hidden state.
-        heads: of attention.
-        kv_heads: of keys and values; None for as many as `heads`.
-        head_width: None for width / heads.
-        mlp: width of the feed-forward part; None for 4 × width.
-        vocab: rows of the embedding.
-        tied: whether the output shares the embedding.
-    """
+    """The numbers that decide a decoder's size."""
 
     kind: Literal["neox", "llama", "qwen2", "olmo2", "bloom"]
+    """The architecture."""
     layers: Positive
+    """The number of blocks."""
     width: Positive
+    """The width of the hidden state."""
     heads: Positive
+    """The number of attention heads."""
     kv_heads: Positive | None = None
+    """The number of heads of keys and values; by default as many as `heads`."""
     head_width: Positive | None = None
+    """The width of a head; by default width / heads."""
     mlp: Positive | None = None
+    """The width of the feed-forward part; by default 4 × width."""
     vocab: Positive
+    """The rows of the embedding."""
     tied: bool = False
+    """Whether the output shares the embedding's weights."""
 
     def embedding(self) -> int:
         """Return the parameters of embedding and output."""

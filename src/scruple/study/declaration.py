@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scruple import texts
 from scruple.errors import ScrupleError
-from scruple.files import whole
-from scruple.study.model import Study
+from scruple.files import write_json
+from scruple.study.model import Benchmark, Study
 
 HISTORY = "declarations.json"
 """Name of the history in a study's folder: kept by hand, never an output that is deleted."""
@@ -38,13 +40,18 @@ def declared(study: Study) -> dict[str, Any]:
         "wording": study.wordings[0],
         "scoring": {family.name: family.primary_scoring for family in study.families},
         "benchmarks": {
-            benchmark.name: benchmark.model_dump(mode="json", include=_ITEMS)
+            benchmark.name: benchmark.model_dump(mode="json", include=_items(benchmark))
             for benchmark in study.benchmarks
         },
         "conditions": dict.fromkeys(study.conditions, True),
         "axes": dict.fromkeys(study.axes, True),
         "decoding": study.decoding.model_dump(mode="json"),
     }
+
+
+def _items(benchmark: Benchmark) -> set[str]:
+    """Return the keys that decide a benchmark's items; a language only where it has its own."""
+    return _ITEMS | ({"language"} if benchmark.language else set())
 
 
 def hash_of(content: dict[str, Any]) -> str:
@@ -81,8 +88,7 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
                 "responses": _tables(folder),
             }
         )
-        with whole(path) as part:
-            part.write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+        write_json(path, history)
     return history
 
 
@@ -136,8 +142,32 @@ def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
     return found
 
 
-def timing(history: list[dict[str, Any]]) -> str:
-    """Return in a sentence when the declaration that holds was made, and what it changed."""
+@dataclass(frozen=True)
+class Timing:
+    """When the declaration that holds was made.
+
+    Attributes:
+        late: whether responses existed before.
+        date: of the last declaration that came late, as YYYY-MM-DD; empty if none did.
+        changed: the paths of what was changed after responses existed.
+        tables: how many tables of responses existed at that time, at the most.
+    """
+
+    late: bool = False
+    date: str = ""
+    changed: tuple[str, ...] = ()
+    tables: int = 0
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        if not self.late:
+            return texts.DECLARED_BEFORE
+        text = texts.DECLARED_CHANGED if self.changed else texts.DECLARED_LATE
+        return text.format(date=self.date, changed=", ".join(self.changed), tables=self.tables)
+
+
+def timing(history: list[dict[str, Any]]) -> Timing:
+    """Return when the declaration that holds was made, and what it changed."""
     first, responses = history[0], 0
     late = []
     for entry in history:
@@ -147,13 +177,7 @@ def timing(history: list[dict[str, Any]]) -> str:
     if late:
         entry, most = late[-1]
         what = sorted({path for one, _ in late for path in one["changed"]})
-        return (
-            f"changed on {entry['time'][:10]} ({', '.join(what)}), after up to {most} tables of "
-            "responses had existed"
-        )
+        return Timing(True, entry["time"][:10], tuple(what), most)
     if first["responses"]:
-        return (
-            f"declared on {first['time'][:10]}, when {first['responses']} tables of responses "
-            "existed"
-        )
-    return "declared before the first response"
+        return Timing(True, first["time"][:10], (), first["responses"])
+    return Timing()

@@ -17,17 +17,13 @@ Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
 
 
 class Hub(Strict):
-    """What may be taken from the hub.
-
-    Attributes:
-        allow_pickle: whether weights may be pickled where there are no safetensors. They are read
-            by PyTorch's restricted unpickler, which runs nothing.
-        allow_code: repositories whose own Python code may be run, where transformers lacks their
-            architecture.
-    """
+    """What may be taken from the hub."""
 
     allow_pickle: bool = False
+    """Read pickled weights where there are no safetensors, with PyTorch's restricted unpickler,
+    which runs no code of theirs."""
     allow_code: tuple[Repository, ...] = ()
+    """Repositories whose own Python code may run, where transformers lacks their architecture."""
 
 
 NOTHING_UNSAFE = Hub()
@@ -36,26 +32,36 @@ NOTHING_UNSAFE = Hub()
 class Checkpoint(Strict):
     """One set of weights: where it comes from and where it stands on the study's axes.
 
-    `shape` are its architecture's numbers, from which a plan works out what it needs; `unchecked`
-    says that its name or size could not be looked up when it was written down.
-
     Checkpoints of the same size, stage and step are training runs of one recipe, told apart by
     their `seed`.
     """
 
     name: Name
+    """The checkpoint's name in tables and figures."""
     params: Annotated[int, Field(gt=0)]
+    """The total number of parameters: the x axis of the figures."""
     stage: Name = "base"
+    """The stage of training: base, sft, dpo, …"""
     step: Annotated[int, Field(ge=0)] | None = None
+    """The training step."""
     seed: Annotated[int, Field(ge=0)] | None = None
+    """The seed of the training run; several runs of one recipe are told apart by it."""
     format: Format | None = None
+    """How turns are written for this checkpoint; by default as for its family."""
     hub: Repository | None = None
+    """The repository of the hub: owner/name."""
     revision: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """The branch, tag or commit of the repository; by default main."""
     path: str | None = None
+    """A local folder, as transformers saves it."""
     package: str | None = None
+    """An installed Python package that contains a GGUF file."""
     file: str | None = None
+    """The name of the GGUF file in the package."""
     shape: Shape | None = None
+    """The architecture's numbers, from which a plan works out memory and time."""
     unchecked: bool = False
+    """Whether its name or size could not be looked up when it was written down."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Checkpoint:
@@ -80,17 +86,21 @@ class Checkpoint(Strict):
 
 
 class Family(Strict):
-    """Checkpoints of one recipe that differ in size, stage or step.
-
-    A `note` is what every figure and report must say of them.
-    """
+    """Checkpoints of one recipe that differ in size, stage or step."""
 
     name: Name
+    """The family's name in tables and figures."""
     format: Format = "auto"
+    """How turns are written: with the tokenizer's chat template (`chat`), as plain text
+    (`dialogue`), or with the template if there is one (`auto`)."""
     primary_scoring: Scoring = "text"
+    """The scoring of BBQ that figures and verdicts use."""
     note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """What every figure and report must say of these checkpoints."""
     licence: str | None = None
+    """The licence of the weights."""
     checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
+    """The checkpoints."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Family:

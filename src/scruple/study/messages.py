@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,12 +34,18 @@ def explain(error: ValidationError, model: type[BaseModel], origin: str) -> str:
 
 def _place(location: tuple[int | str, ...]) -> str:
     """Return a location as one writes it: `families[0].checkpoints[2].hub`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    # parts such as `<list>` name one of several forms that a value may have
+    parts = [
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        for part in location
+        if not str(part).startswith("<")
+    ]
     return "`" + "".join(parts).lstrip(".") + "`" if parts else "the config"
 
 
 def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
-    kind, location = problem["type"], problem["loc"]
+    kind = problem["type"]
+    location = [part for part in problem["loc"] if not str(part).startswith("<")]
     if kind == "extra_forbidden":
         known = sorted(_fields_at(model, location[:-1]))
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
@@ -76,7 +82,7 @@ def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
     return f"{message[0].lower()}{message[1:]}, and it is {problem['input']!r}"
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> set[str]:
     """Return the keys that a model knows at a location inside it."""
     current = model
     for part in location:

@@ -25,8 +25,8 @@ from pydantic import (
 
 from scruple.errors import ScrupleError
 from scruple.study.families import Checkpoint, Family, Hub, Scoring, refuse_duplicates
-from scruple.study.kinds import Kind
-from scruple.study.margins import Margins
+from scruple.study.kinds import KINDS, BenchmarkKind, KindName
+from scruple.study.margins import Margin, Margins, check_metrics
 from scruple.study.messages import explain
 from scruple.study.types import Name, Strict
 
@@ -49,12 +49,21 @@ class Benchmark(Strict):
     """One benchmark of the study: which items, how many, how they are put and scored."""
 
     name: Name
-    kind: Kind
+    """The benchmark's name in tables and figures."""
+    kind: KindName
+    """The kind of benchmark: bbq, winogender or admissions; by default the name."""
     source: Name = "upstream"
+    """Where the items come from, as in data/sources.yaml: upstream, own or control."""
     max_items: Annotated[int, Field(gt=0)] | None = None
+    """The size of the random part of the items that is asked; by default all of them."""
     categories: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """BBQ only: the categories that are asked; by default all of them."""
     scoring: Annotated[tuple[Scoring, ...], Field(min_length=1)] = ("letter", "text")
+    """BBQ only: score options by their letter, by their text, or by both."""
     orders: Annotated[int, Field(ge=1, le=6)] = 1
+    """BBQ only: the number of orders in which the options are shown."""
+    language: Name | None = None
+    """The language of its prompts and of the project's own items; by default the study's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -64,40 +73,86 @@ class Benchmark(Strict):
         return values
 
     @model_validator(mode="after")
-    def _only_bbq(self) -> Benchmark:
+    def _only_with_options(self) -> Benchmark:
         extra = {"categories", "scoring", "orders"} & self.model_fields_set
-        if self.kind != "bbq" and extra:
+        if extra and not self.traits.has_options:
+            able = (f"`{kind.name}`" for kind in KINDS.values() if kind.has_options)
             raise ValueError(
                 f"benchmark `{self.name}`: {', '.join(sorted(extra))} can only be set for "
-                "benchmarks of kind `bbq`"
+                f"benchmarks of kind {' or '.join(able)}"
             )
         refuse_duplicates("scoring", self.scoring)
         refuse_duplicates("categories", self.categories or ())
         return self
+
+    @property
+    def traits(self) -> BenchmarkKind:
+        """Return what is known of its kind."""
+        return KINDS[self.kind]
+
+    @property
+    def scorings(self) -> tuple[str, ...]:
+        """Return the names of its scorings; one empty name where there is no choice."""
+        return self.scoring if self.traits.has_options else ("",)
 
 
 class Decoding(Strict):
     """How reasoning is sampled."""
 
     max_new_tokens: Annotated[int, Field(gt=0)] = 256
+    """The most tokens of a reasoning."""
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """The temperature of sampling."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling: the share of probability that the sampled tokens are taken from."""
     samples: Annotated[int, Field(gt=0)] = 1
+    """The number of reasonings per item."""
     max_repeats: Annotated[int, Field(gt=0)] = 1
+    """The most reasonings, times `samples`, of an item that stands for several people."""
+
+    def draws(self, weight: float) -> int:
+        """Return how often an item is reasoned about.
+
+        Once for each that it stands for, up to `max_repeats`, and all that `samples` times.
+
+        Args:
+            weight: how many it stands for.
+        """
+        return self.samples * min(max(round(weight), 1), self.max_repeats)
 
 
 class Compute(Strict):
-    """Where and how responses are computed; none of it changes what a response is."""
+    """Where and how responses are computed.
+
+    `engine` and `dtype` change the numbers: with another one, everything is asked again. `device`
+    decides what `dtype: auto` means, and results in other number formats are stored apart. All
+    other keys change the time that it takes, and numbers by rounding only.
+    """
 
     engine: Literal["transformers", "vllm"] = "transformers"
+    """The library that runs the checkpoint."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run it; `auto` takes a GPU if PyTorch sees one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """The number format of the weights; `auto` means bfloat16 on a GPU and float32 on a CPU."""
     batch_tokens: Annotated[int | Literal["auto"], BeforeValidator(_tokens)] = "auto"
+    """The tokens of a batch; `auto` works them out from the checkpoint and the free memory."""
     threads: Annotated[int, Field(gt=0)] = 4
+    """The CPU threads of a job."""
     share_below: Annotated[int, Field(ge=0)] = 5_000_000
+    """Checkpoints with fewer parameters share one job per family and benchmark."""
     card: Name = "a100-80"
+    """The GPU that is planned for, as in data/cards.yaml."""
     gpu_memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The memory of one GPU in 10^9 bytes, where it differs from the card's."""
     shard_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """The planned hours above which a response table is computed in several jobs."""
+
+    def dtype_on(self, gpu: bool) -> str:
+        """Return the number format of weights on a GPU or on a CPU."""
+        if self.dtype != "auto":
+            return self.dtype
+        return "bfloat16" if gpu else "float32"
 
 
 _Entry = TypeVar("_Entry", Family, Checkpoint, Benchmark)
@@ -110,22 +165,39 @@ class Study(Strict):
     """
 
     study: Name
+    """The study's name, and that of its folders in results/ and figures/."""
     seed: int = 0
+    """Decides which items are drawn and, with the study's name, every sampled token."""
     language: Name = "en"
+    """The language of prompts and of the project's own items."""
     prompts: str = "data/prompts"
+    """The folder that contains <language>/<kind of benchmark>.yaml."""
     sources: str = "data/sources.yaml"
+    """The file that says where the benchmarks' files come from, with their hashes."""
     mirror: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """A local folder that is searched for benchmark files before the network."""
     max_params: Annotated[int, Field(gt=0)] | None = None  # before `families`, which it cuts
+    """Checkpoints with more parameters are left out, as if they were not listed."""
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    """Families of checkpoints: names of files in data/families, or written out."""
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
+    """The benchmarks that are asked."""
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The conditions that they are asked under; `q` must be one of them."""
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
+    """The wordings of the instructions; figures show the first."""
     axes: Annotated[tuple[AxisKind, ...], Field(min_length=1)] = ("size", "stage", "step")
+    """The axes along which verdicts are made."""
     margins: Annotated[Margins, Field(default_factory=dict)]
+    """What counts as bias and how much of it matters, by benchmark or by kind of benchmark."""
     decoding: Decoding = Decoding()
+    """How reasoning is sampled: its length, temperature and number."""
     hub: Hub = Hub()
+    """What may be downloaded from the hub."""
     compute: Compute = Compute()
+    """Where and how responses are computed."""
     only_finished: bool = False
+    """Ask nothing, and make tables, figures and report from the responses that are there."""
 
     @field_validator("study")
     @classmethod
@@ -133,6 +205,29 @@ class Study(Strict):
         if value in ("sources", "store", "control-family", "logs"):
             raise ValueError(f"`{value}` is a folder of the workflow's own; choose another name")
         return value
+
+    @field_validator("margins")
+    @classmethod
+    def _name_metrics(
+        cls, margins: Mapping[str, Margin], info: ValidationInfo
+    ) -> Mapping[str, Margin]:
+        """Refuse margins of nothing, and metrics that a kind of benchmark does not have."""
+        benchmarks: tuple[Benchmark, ...] = info.data.get("benchmarks", ())
+        for key, margin in margins.items():
+            kinds = [benchmark.kind for benchmark in benchmarks if benchmark.name == key]
+            if key in KINDS and any(
+                benchmark.kind == key and benchmark.name not in margins for benchmark in benchmarks
+            ):
+                kinds.append(key)
+            if not kinds and key not in KINDS:
+                names = dict.fromkeys([*(benchmark.name for benchmark in benchmarks), *KINDS])
+                raise ValueError(
+                    f"`{key}` is neither a benchmark of this study nor a kind of benchmark; "
+                    f"possible: {', '.join(names)}"
+                )
+            for kind in kinds or [key]:
+                check_metrics(key, margin, KINDS[kind])
+        return margins
 
     @field_validator("families", mode="before")
     @classmethod
@@ -184,9 +279,10 @@ class Study(Strict):
     def _check_primary_scoring(self) -> None:
         for family in self.families:
             for benchmark in self.benchmarks:
-                if benchmark.kind == "bbq" and family.primary_scoring not in benchmark.scoring:
+                wanted = family.primary_scoring
+                if benchmark.traits.has_options and wanted not in benchmark.scoring:
                     raise ValueError(
-                        f"family `{family.name}` has `primary_scoring: {family.primary_scoring}`, "
+                        f"family `{family.name}` has `primary_scoring: {wanted}`, "
                         f"and benchmark `{benchmark.name}` is not scored so: add it to `scoring`, "
                         "or declare the other one primary"
                     )
@@ -202,6 +298,19 @@ class Study(Strict):
     def benchmark(self, name: str) -> Benchmark:
         """Return the benchmark of that name (KeyError if there is none)."""
         return _named(self.benchmarks, name)
+
+    def margin(self, benchmark: Benchmark) -> Margin | None:
+        """Return what is decided about a benchmark: by its name, else by its kind, if anything."""
+        return self.margins.get(benchmark.name, self.margins.get(benchmark.kind))
+
+    def language_of(self, benchmark: Benchmark) -> str:
+        """Return the language of a benchmark's prompts: its own setting or the study's."""
+        return benchmark.language or self.language
+
+    def primary_scoring(self, family: str, benchmark: Benchmark) -> str:
+        """Return the primary scoring of a family on a benchmark; empty where there is no choice."""
+        wanted = self.family(family).primary_scoring
+        return wanted if wanted in benchmark.scorings else benchmark.scorings[0]
 
     def format(self, family: str, checkpoint: str) -> str:
         """Return how turns are rendered for a checkpoint: its own setting or its family's."""

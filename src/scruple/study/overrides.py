@@ -30,9 +30,9 @@ def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
             )
 
 
-def check_overlays(overlays: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
+def check_overrides(overrides: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
     """Refuse overlays that make another study and would write into the default one's results."""
-    sources = [(str(shown(path)), read_yaml(path)) for path in overlays]
+    sources = [(str(shown(path)), read_yaml(path)) for path in overrides]
     for name, content in (*sources, ("--config", options)):
         given = content if isinstance(content, Mapping) else {}
         _check_reasons(name, given, origin)

@@ -1,18 +1,36 @@
-"""The config as JSON schema, for editors that complete and check YAML while one writes it.
+"""The config as JSON schema, and its keys as a table for the docs.
 
-Run as `python -m scruple.study.schema FOLDER`. The workflow itself validates with
-`scruple.study.model`, whose models these schemas are made from.
+Editors complete and check YAML with the schema. Run as
+`python -m scruple.study.schema workflow/schemas docs/config.md`. The workflow itself validates with
+`scruple.study.model`, whose models both are made from.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scruple.study.families import Family
-from scruple.study.model import Study
+from scruple.study.model import Family, Study
+
+START, END = "<!-- keys: generated -->", "<!-- end of keys -->"
+"""Lines of the docs between which the table stands."""
+_SECTIONS = {
+    "Study": ("", "The study"),
+    "Family": ("families[].", "A family"),
+    "Checkpoint": ("families[].checkpoints[].", "A checkpoint"),
+    "Shape": ("families[].checkpoints[].shape.", "The shape of a checkpoint"),
+    "Benchmark": ("benchmarks[].", "A benchmark"),
+    "Margin": ("margins.NAME.", "A margin"),
+    "Gate": ("margins.NAME.gate.", "A gate"),
+    "Keep": ("margins.NAME.keep.", "A capability to keep"),
+    "Decoding": ("decoding.", "Decoding"),
+    "Hub": ("hub.", "The hub"),
+    "Compute": ("compute.", "Compute"),
+}
+"""Models → how their keys are reached, and a title."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -34,7 +52,42 @@ def write_schemas(folder: Path) -> None:
         (folder / name).write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
 
 
+def reference() -> str:
+    """Return every key of the config as Markdown tables, from the schema."""
+    config = schemas()["config.schema.json"]
+    parts = []
+    for name, (start, title) in _SECTIONS.items():
+        model = config if name == "Study" else config["$defs"][name]
+        rows = "\n".join(_rows(start, model, set(model.get("required", ()))))
+        parts.append(f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n{rows}")
+    return "\n\n".join(parts)
+
+
+def _rows(start: str, model: Mapping[str, Any], required: set[str]) -> Iterator[str]:
+    for key, field in model["properties"].items():
+        default = field.get("default")
+        if key in required or isinstance(default, dict):
+            shown = ""
+        elif default is None:
+            shown = "none"
+        else:
+            shown = f"`{json.dumps(default)}`"
+        meaning = " ".join(field.get("description", "").split())
+        yield f"| `{start}{key}` | {shown} | {meaning} |"
+
+
+def write_reference(path: Path) -> None:
+    """Put the tables of keys into a page, between the two lines that mark their place."""
+    page = path.read_text(encoding="utf-8")
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{START}\n\n{reference()}\n\n{END}{after}", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write the JSON schemas of the config.")
+    parser = argparse.ArgumentParser(description="Write the JSON schemas and the docs' keys.")
     parser.add_argument("folder", type=Path)
-    write_schemas(parser.parse_args().folder)
+    parser.add_argument("page", type=Path)
+    arguments = parser.parse_args()
+    write_schemas(arguments.folder)
+    write_reference(arguments.page)

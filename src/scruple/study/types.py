@@ -29,11 +29,14 @@ Name = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
 ]
 
+Job = tuple[str, str, str]
+"""What one job asks: family, checkpoint and benchmark, by their names."""
+
 
 class Strict(BaseModel):
     """A part of the config: unknown keys are refused, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod

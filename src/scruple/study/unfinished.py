@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scruple import texts
 from scruple.study.model import Study
+from scruple.study.types import Job
 
-Job = tuple[str, str, str]
-"""Family, checkpoint and benchmark."""
 Unfinished = Mapping[str, Sequence[str]]
 """`<family>/<checkpoint>` → the benchmarks of which it has no responses."""
 
@@ -47,7 +47,8 @@ def notes_of(study: Study, unfinished: Unfinished) -> dict[str, str]:
     missing = told(study, unfinished)
     notes = {}
     for family in study.families:
-        lacking = f"not finished: {missing[family.name]}" if family.name in missing else ""
+        names = missing.get(family.name, "")
+        lacking = texts.FAMILY_NOT_FINISHED.format(checkpoints=names) if names else ""
         if said := "; ".join(filter(None, (family.note, lacking))):
             notes[family.name] = said
     return notes

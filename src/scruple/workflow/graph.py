@@ -14,14 +14,15 @@ from typing import Any
 from scruple.checkpoints.local import state_of
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
-from scruple.prompts.files import prompt_path
+from scruple.prompts.files import dialogue_path, prompt_path
 from scruple.study.model import ROOT, Study, load_study
-from scruple.study.overrides import check_overlays, shown
-from scruple.study.unfinished import Job, by_checkpoint, has_responses
+from scruple.study.overrides import check_overrides, shown
+from scruple.study.types import Job
+from scruple.study.unfinished import by_checkpoint, has_responses
 from scruple.workflow.claims import begin_run
-from scruple.workflow.jobs import Division, one_of
+from scruple.workflow.jobs import Jobs, one_of
 from scruple.workflow.preflight import check_study
-from scruple.workflow.resources import Placing
+from scruple.workflow.resources import Resources
 from scruple.workflow.unfinished import advice
 
 
@@ -46,7 +47,7 @@ class Plan:
     def __init__(
         self,
         config: Mapping[str, Any],
-        overlays: Sequence[Any] = (),
+        overrides: Sequence[Any] = (),
         options: Mapping[str, Any] | None = None,
         local: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -54,21 +55,21 @@ class Plan:
 
         Args:
             config: the merged config.
-            overlays: files that were given with --configfile.
+            overrides: files that were given with --configfile.
             options: what was given with --config.
             local: tells whether jobs run on this machine; known once snakemake has begun.
 
         Raises:
             ScrupleError: naming what is wrong and the remedy.
         """
-        self._given = [str(shown(Path(overlay))) for overlay in overlays], dict(options or {})
+        self._given = [str(shown(Path(override))) for override in overrides], dict(options or {})
         names = self._given[0] + (["--config"] if options else [])
         origin = "config.yaml" + (f" with {', '.join(names)}" if names else "")
-        check_overlays([Path(overlay) for overlay in overlays], options or {}, origin)
+        check_overrides([Path(override) for override in overrides], options or {}, origin)
         self.study: Study = load_study(config, origin)
         check_study(self.study)
-        self.placing = Placing(self.study, local)
-        self.division = Division(self.study, self.placing)
+        self.resources = Resources(self.study, local)
+        self.asking = Jobs(self.study, self.resources)
         self._unfinished = self._missing() if self.study.only_finished else []
         if self.study.only_finished and not self.jobs():
             raise ScrupleError(
@@ -99,7 +100,7 @@ class Plan:
         Those are all of the study; with `only_finished` those that have responses.
         """
         unfinished = set(self._unfinished)
-        return [job for job in self.division.jobs() if job not in unfinished]
+        return [job for job in self.asking.jobs() if job not in unfinished]
 
     def unfinished(self) -> dict[str, list[str]]:
         """Return `<family>/<checkpoint>` → benchmarks that are left out for want of responses."""
@@ -111,18 +112,18 @@ class Plan:
         Nothing, if that is nothing or everything, or was asked for already.
         """
         missing = self._missing()
-        if self.study.only_finished or len(missing) in (0, len(self.division.jobs())):
+        if self.study.only_finished or len(missing) in (0, len(self.asking.jobs())):
             return ""
         return advice(missing, snakefile, *self._given)
 
     def _missing(self) -> list[Job]:
         """Return the jobs without responses; those that share a process finish together."""
-        missing = {job for job in self.division.jobs() if not has_responses(self.study.study, job)}
-        for group in self.division.groups():
+        missing = {job for job in self.asking.jobs() if not has_responses(self.study.study, job)}
+        for group in self.asking.groups():
             shared = set(group.places())
             if missing & shared:
                 missing |= shared
-        return [job for job in self.division.jobs() if job in missing]
+        return [job for job in self.asking.jobs() if job in missing]
 
     def per_job(self, pattern: str) -> list[str]:
         """Fill a pattern's {family}, {checkpoint} and {benchmark} for each of `jobs`."""
@@ -157,8 +158,8 @@ class Plan:
         """
         study, entry = self.study, self.study.benchmark(benchmark)
         prompts = {
-            name: hashlib.sha256(prompt_path(study, name).read_bytes()).hexdigest()
-            for name in (entry.kind, "dialogue")
+            path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (prompt_path(study, entry), dialogue_path(study, entry))
         }
         return {
             "study": study.study,

@@ -12,9 +12,9 @@ from typing import Any
 from scruple.responses.shards import Shard
 from scruple.study.families import Family
 from scruple.study.model import Study
-from scruple.study.unfinished import Job
+from scruple.study.types import Job
 from scruple.workflow.claims import claim_of
-from scruple.workflow.resources import Placing
+from scruple.workflow.resources import Resources
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -43,13 +43,13 @@ class Group:
         return [(self.family, checkpoint, self.benchmark) for checkpoint in self.checkpoints]
 
 
-class Division:
+class Jobs:
     """The jobs that ask: which there are, and which paths are whose."""
 
-    def __init__(self, study: Study, placing: Placing) -> None:
+    def __init__(self, study: Study, resources: Resources) -> None:
         """Look at nothing yet: how many shards there are is worked out when it is asked."""
         self._study = study
-        self._placing = placing
+        self._resources = resources
 
     def jobs(self) -> list[Job]:
         """Return (family, checkpoint, benchmark) of everything that the study asks."""
@@ -129,7 +129,7 @@ class Division:
     @cached_property
     def _sharded(self) -> dict[Job, list[Shard]]:
         apart = {(f.name, name) for f in self._study.families for name in self._apart(f)}
-        return self._placing.sharded(job for job in self.jobs() if job[:2] in apart)
+        return self._resources.sharded(job for job in self.jobs() if job[:2] in apart)
 
     def _apart(self, family: Family) -> list[str]:
         """Return a family's checkpoints that have jobs of their own."""

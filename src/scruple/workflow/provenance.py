@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from scruple.files import read_json
 from scruple.machine.gpus import Gpu
 from scruple.study.model import ROOT
 from scruple.study.unfinished import Unfinished
@@ -83,7 +84,7 @@ def provenance(
 
 
 def _read(path: str) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    record: dict[str, Any] = read_json(path)
     return record
 
 

@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from scruple.costs.cards import card_of
-from scruple.costs.demand import START_MINUTES, Demand, Place, demand, shape_of
+from scruple.costs.demand import START_MINUTES, Demand, demand, shape_of
 from scruple.costs.need import Card, need
 from scruple.costs.workload import Workload, estimate
 from scruple.errors import ScrupleError
 from scruple.machine.gpus import visible_gpus
 from scruple.responses.shards import PIECE, Shard, shards_of
 from scruple.study.model import Study
+from scruple.study.types import Job
 
 SHORT = "short"
 """Group of jobs that are over soon: a profile may have several of them share a place in a queue."""
 
 
-class Placing:
+class Resources:
     """The demands of a study's jobs."""
 
     def __init__(self, study: Study, local: Callable[[], bool]) -> None:
@@ -43,31 +44,31 @@ class Placing:
         self.shards = cache(self._shards)
         self._work = cache(self._estimate)
 
-    def rule(self, places: Sequence[Place] = ()) -> RuleDemand:
+    def rule(self, jobs: Sequence[Job] = ()) -> RuleResources:
         """Return what a rule says of its jobs.
 
         Args:
-            places: what its one job asks; by default what its wildcards name.
+            jobs: what its one job asks; by default what its wildcards name.
         """
-        return RuleDemand(self, places)
+        return RuleResources(self, jobs)
 
-    def sharded(self, places: Iterable[Place]) -> dict[Place, list[Shard]]:
+    def sharded(self, jobs: Iterable[Job]) -> dict[Job, list[Shard]]:
         """Return the shards of those that have several."""
-        return {place: found for place in places if len(found := self.shards(place)) > 1}
+        return {job: found for job in jobs if len(found := self.shards(job)) > 1}
 
-    def refuse_beyond(self, limit: int | None, places: Iterable[Place]) -> None:
+    def refuse_beyond(self, limit: int | None, jobs: Iterable[Job]) -> None:
         """Refuse jobs that need more GPUs than the run may use at once: they would never start.
 
         Args:
             limit: GPUs, as given with `--resources gpu=…`, by hand or in a profile; None for any.
-            places: what is to be asked.
+            jobs: what is to be asked.
 
         Raises:
             ScrupleError: naming the checkpoints, and what can be done.
         """
         if limit is None:
             return
-        beyond = {place[1]: n for place in places if (n := self.demand(place).gpus) > limit}
+        beyond = {job[1]: n for job in jobs if (n := self.demand(job).gpus) > limit}
         if not beyond:
             return
         names = ", ".join(f"{name} ({gpus})" for name, gpus in beyond.items())
@@ -81,14 +82,14 @@ class Placing:
     def _estimate(self, benchmark: str) -> Workload:
         return estimate(self._study, self._study.benchmark(benchmark))
 
-    def _shards(self, place: Place) -> list[Shard]:
-        return shards_of(count_shards(self._study, place, self._work(place[2]), self._card))
+    def _shards(self, job: Job) -> list[Shard]:
+        return shards_of(count_shards(self._study, job, self._work(job[2]), self._card))
 
-    def _demand(self, place: Place) -> Demand:
+    def _demand(self, job: Job) -> Demand:
         card, here = self._card, self._here if self.local() else None
         if here and self._study.compute.gpu_memory is None and all(here):
             card = replace(card, memory_gb=min(here) / 1e9)
-        found = demand(self._study, place, self._work(place[2]), card, len(self.shards(place)))
+        found = demand(self._study, job, self._work(job[2]), card, len(self.shards(job)))
         # what is here and too small for the weights is refused before the first job
         return found if here is None else replace(found, gpus=min(found.gpus, len(here)))
 
@@ -101,7 +102,7 @@ class Placing:
         return [gpu.memory for gpu in visible_gpus()]
 
 
-def count_shards(study: Study, place: Place, work: Workload, card: Card) -> int:
+def count_shards(study: Study, job: Job, work: Workload, card: Card) -> int:
     """Return in how many shards a checkpoint is asked about a benchmark.
 
     As many as keep each under `compute.shard_hours` on the card, but none without work. Once it is
@@ -110,31 +111,30 @@ def count_shards(study: Study, place: Place, work: Workload, card: Card) -> int:
 
     Args:
         study: the study.
-        place: what is asked.
+        job: what is asked.
         work: how much that is, by the config alone.
         card: a GPU.
     """
-    record = Path("results", study.study, "responses", *place).with_suffix(".json")
+    record = Path("results", study.study, "responses", *job).with_suffix(".json")
     # one that cannot be read tells nothing; what reads all of it says so
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         return max(1, int(json.loads(record.read_text(encoding="utf-8")).get("shards", 1)))
-    checkpoint = study.checkpoint(*place[:2])
+    checkpoint = study.checkpoint(*job[:2])
     # what is in a cache differs between machines, and so must not count
     shape = checkpoint.shape or (shape_of(checkpoint, study.hub) if checkpoint.path else None)
     if shape is None or study.compute.device == "cpu":
         return 1
-    dtype = "bfloat16" if study.compute.dtype == "auto" else study.compute.dtype
-    hours = need(shape, work, dtype, card).hours
+    hours = need(shape, work, study.compute.dtype_on(gpu=True), card).hours
     return max(1, min(math.ceil(hours / study.compute.shard_hours), work.prompts // PIECE))
 
 
-class RuleDemand:
+class RuleResources:
     """Functions for a rule's directives."""
 
-    def __init__(self, placing: Placing, places: Sequence[Place]) -> None:
+    def __init__(self, resources: Resources, jobs: Sequence[Job]) -> None:
         """See `Placing.rule`."""
-        self._placing = placing
-        self._places = places
+        self._resources = resources
+        self._places = jobs
 
     def gpus(self, wildcards: Any) -> int:
         """Return the number of GPUs."""
@@ -155,7 +155,7 @@ class RuleDemand:
 
     def group(self, wildcards: Any) -> str | None:
         """Return the group of jobs that are over soon; None for others, and on this machine."""
-        if self._placing.local():
+        if self._resources.local():
             return None
         return SHORT if all(one.short for one in self._demands(wildcards)) else None
 
@@ -163,4 +163,4 @@ class RuleDemand:
         named = (
             [] if self._places else [(wildcards.family, wildcards.checkpoint, wildcards.benchmark)]
         )
-        return [self._placing.demand(place) for place in self._places or named]
+        return [self._resources.demand(job) for job in self._places or named]

@@ -41,14 +41,14 @@ def start(
     if plan.study.only_finished:
         refuse_asking(jobs)
     named = [(rule, wildcards) for rule, wildcards, _ in jobs]
-    asked = plan.division.asked(named)
+    asked = plan.asking.asked(named)
     if local:  # elsewhere it is a limit for each group of jobs
-        plan.placing.refuse_beyond(gpu_limit, asked)
+        plan.resources.refuse_beyond(gpu_limit, asked)
     if asked:
         check_cluster(executor, partitions)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
-        take_over(plan.division.claims(named))
+        take_over(plan.asking.claims(named))
         from scruple.costs.needs import summary  # pandas: not for every start
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}

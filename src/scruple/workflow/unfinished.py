@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scruple import texts
 from scruple.errors import ScrupleError
-from scruple.study.unfinished import Job, by_checkpoint
+from scruple.study.types import Job
+from scruple.study.unfinished import by_checkpoint
 
 ASKING = ("respond", "fetch_checkpoint", "download_source", "build_items")
 """Rules (how their names begin) that ask, fetch, or make what was asked anew."""
@@ -40,28 +42,27 @@ def refuse_asking(jobs: Iterable[tuple[str, Any, Sequence[Any]]]) -> None:
 
 
 def advice(
-    missing: Sequence[Job], snakefile: str, overlays: Iterable[str], options: Mapping[str, Any]
+    missing: Sequence[Job], snakefile: str, overrides: Iterable[str], options: Mapping[str, Any]
 ) -> str:
     """Return what to say after a run that failed: what is not there, and what can be made.
 
     Args:
         missing: the jobs that have no responses.
         snakefile: the workflow's file.
-        overlays: files that were given with --configfile.
+        overrides: files that were given with --configfile.
         options: what was given with --config.
     """
     command = ["snakemake", "--cores", "all"]
     if Path(snakefile).resolve().parent != Path.cwd():
         command += ["-s", os.path.relpath(snakefile)]
-    if overlays := list(overlays):
-        command += ["--configfile", *overlays]
+    if overrides := list(overrides):
+        command += ["--configfile", *overrides]
     given = {**options, "only_finished": True}
     command += ["--config", *(f"{key}={_written(value)}" for key, value in given.items())]
     names = [f"{place} ({', '.join(b)})" for place, b in by_checkpoint(missing).items()]
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return (
-        f"No responses yet: {', '.join(names[:5])}{more}. To make figures and report of what is "
-        f"finished:\n  {shlex.join(command)}"
+    more = texts.AND_MORE.format(number=len(names) - 5) if len(names) > 5 else ""
+    return texts.NO_RESPONSES_YET.format(
+        places=", ".join(names[:5]), more=more, command=shlex.join(command)
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from scruple.files import whole
+from scruple.files import write_json
 from scruple.study.declaration import declare, timing
 from scruple.study.model import load_study
 from scruple.workflow.script import job
@@ -18,5 +17,4 @@ def run(snakemake: Any) -> None:
         target = Path(snakemake.output[0])
         history = declare(load_study(snakemake.config), target.parent)
         log.info("%s", timing(history))
-        with whole(target) as part:
-            part.write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+        write_json(target, history)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from scruple.checkpoints.manifest import fetch_checkpoint
-from scruple.files import whole
 from scruple.study.model import load_study
 from scruple.workflow.script import job
 
@@ -22,6 +20,4 @@ def run(snakemake: Any) -> None:
             time.time_ns()
         )  # a file that changes from here on is hashed again before it is used
         manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
-        manifest |= {"manifest": snakemake.output[0], "hashed": hashed}
-        with whole(snakemake.output[0]) as part:
-            part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        manifest.written_to(snakemake.output[0], hashed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +12,7 @@ from scruple.analysis.measurements import measured
 from scruple.analysis.power import power_table
 from scruple.analysis.sensitivity import sensitivity_table
 from scruple.analysis.verdicts import effects_table, emergence_table
-from scruple.files import whole
+from scruple.files import read_json, whole
 from scruple.study.declaration import timing
 from scruple.study.model import load_study
 from scruple.workflow.script import job
@@ -24,7 +22,7 @@ def run(snakemake: Any) -> None:
     """Run the rule; `snakemake` is the object that a script gets from it."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
-        history = json.loads(Path(snakemake.input.declaration).read_text(encoding="utf-8"))
+        history = read_json(snakemake.input.declaration)
         sums = {
             tuple(key): pd.read_parquet(path)
             for key, path in zip(snakemake.params.jobs, snakemake.input.sums, strict=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.analysis.metrics import join, measure
+from scruple.analysis.metrics import join, metrics_table, tallies
 from scruple.analysis.sums import sums_table
 from scruple.files import whole
 from scruple.study.model import load_study
@@ -21,15 +21,18 @@ def run(snakemake: Any) -> None:
         items = pd.read_parquet(snakemake.input.table)
         files = (snakemake.input.responses, snakemake.output.metrics, snakemake.output.sums)
         listed = [[paths] if isinstance(paths, str) else paths for paths in files]
-        kind = study.benchmark(wanted.benchmark).kind
+        benchmark = study.benchmark(wanted.benchmark)
+        shared = {
+            "family": wanted.family,
+            "benchmark": wanted.benchmark,
+            "language": study.language_of(benchmark),
+        }
         for (name, place), source, target, sums in zip(wanted.places.items(), *listed, strict=True):
-            keys = {
-                "family": wanted.family, "checkpoint": name, "benchmark": wanted.benchmark, **place
-            }  # fmt: skip
             responses = pd.read_parquet(source)
-            table = measure(kind, items, responses, keys)
+            tallied = tallies(benchmark.kind, join(items, responses))
+            table = metrics_table(benchmark.kind, tallied, {**shared, "checkpoint": name, **place})
             log.info("%s: %d metrics of %d responses", name, len(table), len(responses))
             with whole(target) as part:
                 table.to_csv(part, index=False)
             with whole(sums) as part:
-                sums_table(kind, join(items, responses)).to_parquet(part, index=False)
+                sums_table(tallied).to_parquet(part, index=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from scruple.files import sweep, whole
+from scruple.checkpoints.manifest import Manifest
+from scruple.files import sweep, write_json
 from scruple.machine.gpus import lease
 from scruple.progress import bar
 from scruple.responses.job import ask_checkpoint
@@ -36,11 +36,9 @@ def run(snakemake: Any) -> None:
                 sweep(responses)
                 sweep(record)
                 here = Run(gpus)
-                description = json.loads(Path(manifest).read_text(encoding="utf-8"))
                 facts = ask_checkpoint(
-                    study, wanted.family, wanted.benchmark, items, description, snakemake.threads,
-                    len(gpus), Path("results/store"), Path(responses), bar, log, shard,
+                    study, wanted.family, wanted.benchmark, items, Manifest.read(manifest),
+                    snakemake.threads, len(gpus), Path("results/store"), Path(responses), bar, log,
+                    shard,
                 )  # fmt: skip
-                with whole(record) as part:
-                    facts = {**facts, "shards": 1, "runs": [here.ended()]}
-                    part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+                write_json(record, {**facts, "shards": 1, "runs": [here.ended()]})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from scruple.files import whole
+from scruple.files import write_json
 from scruple.workflow.provenance import provenance
 from scruple.workflow.script import job
 
@@ -22,5 +21,4 @@ def run(snakemake: Any) -> None:
             unfinished=snakemake.params.unfinished,
         )
         log.info("%.0f seconds of responses", record["seconds"])
-        with whole(snakemake.output[0]) as part:
-            part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(snakemake.output[0], record)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from scruple.figures.results import read_tables
-from scruple.files import whole
+from scruple.files import read_json, whole
 from scruple.report.browse import browse
 from scruple.report.write import Material, write_page
 from scruple.study.declaration import timing
@@ -31,8 +30,8 @@ def run(snakemake: Any) -> None:
                 {Path(path).stem: Path(path) for path in given.asked},
                 dict(zip(jobs, map(Path, given.responses), strict=True)),
             ),
-            declared=timing(json.loads(Path(given.declaration).read_text(encoding="utf-8"))),
-            provenance=json.loads(Path(given.provenance).read_text(encoding="utf-8")),
+            declared=timing(read_json(given.declaration)),
+            provenance=read_json(given.provenance),
         )
         page = write_page(material)
         log.info("%s: %.1f MB", snakemake.output[0], len(page.encode()) / 1e6)
