@@ -35,8 +35,23 @@ def group_of(path):
     return "control" if name in CONTROL else name
 
 
+SLOW = {"test_resume", "test_report", "test_control_study", "test_coverage"}
+"""Files of tests that take long by themselves or look at a long run."""
+
+
+def is_fast(item):
+    """Whether a test takes seconds: it runs no workflow and looks at no long run."""
+    marked = any(item.get_closest_marker(name) for name in ("workflow", "slurm"))
+    runs = {"project", "control_project"} & set(getattr(item, "fixturenames", ()))
+    return not (marked or runs or Path(item.nodeid.split("::")[0]).stem in SLOW)
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
-    """Bring the longest groups to the front."""
+    """Mark fast tests, and bring the longest groups to the front."""
+    for item in items:
+        if is_fast(item):
+            item.add_marker(pytest.mark.fast)
     order = {group: place for place, group in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
