@@ -33,7 +33,7 @@ from common import (
 )
 from scruple.engines import GenerateRequest, load_engine
 from scruple.responses.table import respond
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 ENGINES = ("transformers", "vllm")
 CONDITIONS = ["q", "q+if"]

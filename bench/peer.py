@@ -13,7 +13,7 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 
 from scruple.engines import GenerateRequest, ScoreRequest
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 
 class Timed(HFLM):

@@ -32,7 +32,8 @@ from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond
 from scruple.study.architecture import Shape
 from scruple.fetch.sources import files_of, local_path
-from scruple.study.model import Compute, Study
+from scruple.study.model import Study
+from scruple.study.settings import Compute
 
 SMOLLM2 = Shape(
     kind="llama", layers=30, width=576, heads=9, kv_heads=3, mlp=1536, vocab=49152, tied=True

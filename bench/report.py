@@ -25,6 +25,7 @@ from scruple.report.browse import MOST, browse
 from scruple.report.write import Material, write_page
 from scruple.figures.catalogue import CATALOGUE
 from scruple.figures.results import Tables
+from scruple.study.declaration import Timing
 from scruple.study.model import Study
 
 CONDITIONS = ["q", "q+if", "q+if+cot", "q+cot"]
@@ -132,7 +133,7 @@ def page_of(study: Study, folder: Path, browser: dict[str, Any]) -> str:
     figures = {entry.name: blank for entry in CATALOGUE}
     record = {"jobs": [], "written": "", "config_sha256": "", "seconds": 0.0}
     tables = Tables(study, metrics, effects, verdicts, pd.DataFrame(), {})
-    return write_page(Material(tables, folder, figures, browser, "", record))
+    return write_page(Material(tables, folder, figures, browser, Timing(), record))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from scruple.errors import ScrupleError
 from scruple.figures.catalogue import figures_of
 from scruple.study.declaration import Timing
 from scruple.study.families import Family
-from scruple.study.model import Benchmark, load_study
+from scruple.study.model import load_study
+from scruple.study.settings import Benchmark
 
 sys.path.insert(0, str(ROOT / "bench"))
 from worlds import Admissions, Truth

@@ -8,7 +8,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from scruple.engines.budget import bytes_per_token, default_tokens, free_memory, tokens_at_once
 from scruple.engines.transformers_engine import TransformersEngine
-from scruple.study.model import Compute
+from scruple.study.settings import Compute
 
 
 def pythia_12b():

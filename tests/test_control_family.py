@@ -28,7 +28,7 @@ from scruple.control.members import SEEDS, STEPS, TWINS, WIDTHS, Member, shipped
 from scruple.control.ship import compare, family_name, read_shipped
 from scruple.control.train import Recipe, make_model
 from scruple.study.families import Family
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 
 def read_items(folder, kind):

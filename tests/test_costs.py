@@ -38,7 +38,8 @@ from scruple.responses.table import respond
 from scruple.responses.trials import build_trials
 from scruple.study.architecture import Shape
 from scruple.study.families import NOTHING_UNSAFE, Checkpoint
-from scruple.study.model import Compute, load_study, read_yaml
+from scruple.study.model import load_study, read_yaml
+from scruple.study.settings import Compute
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SMALL = Shape(kind="llama", layers=2, width=64, heads=4, kv_heads=2, mlp=128, vocab=1000)

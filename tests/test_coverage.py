@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from scruple.benchmarks import benchmark_module
 from scruple.statistics.effects import Limits
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 sys.path.insert(0, str(ROOT / "bench"))
 from coverage import Case, coverage, peeking, verdicts

@@ -14,7 +14,7 @@ from scruple.engines.sampling import keep_top_p
 from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
-from scruple.study.model import Compute, Decoding
+from scruple.study.settings import Compute, Decoding
 
 
 def load(path, params, **compute):

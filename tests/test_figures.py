@@ -11,7 +11,8 @@ from scruple.figures.published import marks_of
 from scruple.figures.results import Tables
 from scruple.figures.scaling import draw_scaling
 from scruple.figures.style import CONDITIONS, look_of, save, size
-from scruple.study.model import Benchmark, load_study
+from scruple.study.model import load_study
+from scruple.study.settings import Benchmark
 
 SIZES = [70e6, 410e6, 2.8e9]
 

@@ -26,7 +26,7 @@ from scruple.engines import load_engine
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Unreachable
 from scruple.study.families import Checkpoint, Hub
-from scruple.study.model import Compute
+from scruple.study.settings import Compute
 
 NAME = "someone/tiny"
 

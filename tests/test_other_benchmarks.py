@@ -10,7 +10,7 @@ from scruple.analysis.metrics import metrics_table, tallies
 from scruple.benchmarks import admissions, winogender
 from scruple.benchmarks.base import draw
 from scruple.errors import ScrupleError
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 WINOGENDER = [ITEMS / "winogender" / name for name in ("occupations-stats.tsv", "templates.tsv")]
 GRID = [ITEMS / "admissions" / "law_data.csv"]

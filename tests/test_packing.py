@@ -15,7 +15,7 @@ from scruple.engines.generation import Sampler
 from scruple.engines.packed import Packed
 from scruple.engines.plain import Plain
 from scruple.engines.prefix_tree import join_packs, make_pack, plan_packs
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 ROWS = st.lists(
     st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, unique=True

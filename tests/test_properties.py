@@ -13,7 +13,7 @@ from scruple.benchmarks import admissions, bbq, benchmark_module, winogender
 from scruple.benchmarks.bbq_files import read_items
 from scruple.benchmarks.tally import sum_up
 from scruple.statistics.effects import Limits, Reading, difference, judge, statistic
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 KEYS = {"condition": "q", "wording": "", "scoring": "letter", "order": 0, "sample": 0, "target": ""}
 BBQ = read_items(sorted((ITEMS / "bbq").glob("*.jsonl"))).table

@@ -19,7 +19,8 @@ from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Pinned, bring, found_instead, plain, sha256
 from scruple.responses import job
 from scruple.study.families import Checkpoint, Hub
-from scruple.study.model import Compute, load_study
+from scruple.study.model import load_study
+from scruple.study.settings import Compute
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 

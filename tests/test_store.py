@@ -8,7 +8,7 @@ from scruple.engines import GenerateRequest, Generation, Scores
 from scruple.responses.store import Store, fingerprint, reasoning_key, score_key
 from scruple.responses.stored_engine import StoredEngine
 from scruple.study.families import Checkpoint
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 DECODING = Decoding(max_new_tokens=6)
 ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, None) for i in range(8)]

@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import ITEMS, ROOT
 
 from scruple.analysis.abilities import ABILITIES
@@ -13,9 +14,12 @@ from scruple.analysis.power import POWER
 from scruple.analysis.sensitivity import SENSITIVITY
 from scruple.analysis.verdicts import EFFECTS, EMERGENCE, read_places, write_places
 from scruple.benchmarks import benchmark_module
+from scruple.errors import ScrupleError
+from scruple.figures.results import read_tables
 from scruple.responses.table import schema_of
 from scruple.study.kinds import KINDS
-from scruple.study.model import Benchmark
+from scruple.study.model import load_study
+from scruple.study.settings import Benchmark
 
 PAGE = (ROOT / "docs" / "tables.md").read_text()
 TABLES = {
@@ -68,3 +72,12 @@ def test_places_in_a_cell_are_read_back():
     ]  # fmt: skip
     assert read_places("") == []
     assert list(pd.Series([write_places([])])) == [""]
+
+
+def test_a_table_of_an_older_version_is_refused(tmp_path):
+    study = load_study(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    for name, columns in TABLES.items():
+        old = columns[:-1] if name == "emergence" else columns
+        pd.DataFrame(columns=old).to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(ScrupleError, match=r"emergence\.csv: lacks the columns language: it was"):
+        read_tables(study, tmp_path, {})

@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from scruple.engines import GenerateRequest
 from scruple.errors import ScrupleError
-from scruple.study.model import Decoding, load_study
+from scruple.study.model import load_study
+from scruple.study.settings import Decoding
 from scruple.workflow.graph import Plan
 from scruple.workflow.preflight import preflight
 

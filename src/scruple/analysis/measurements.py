@@ -19,7 +19,8 @@ from scruple.statistics.metric import Metric
 from scruple.statistics.runs import Statistic, over_runs
 from scruple.study.conditions import is_judged, references_of
 from scruple.study.margins import Margin
-from scruple.study.model import Benchmark, Study
+from scruple.study.model import Study
+from scruple.study.settings import Benchmark
 
 Sums = Mapping[tuple[str, str, str], pd.DataFrame]
 """(family, checkpoint, benchmark) → its table of sums."""

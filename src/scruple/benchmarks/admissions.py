@@ -27,7 +27,7 @@ from scruple.prompts.files import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.statistics.metric import Metric, divide, ratio
 from scruple.study.kinds import LSAT_CENTRE
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 ANSWERS = ("yes", "no")
 SAMPLING_UNIT = "cluster"

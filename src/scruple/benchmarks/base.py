@@ -13,7 +13,7 @@ import pandas as pd
 from scruple.benchmarks.tally import Tally
 from scruple.prompts.files import PromptFile
 from scruple.statistics.metric import Metric
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 Row = Mapping[str, Any]
 

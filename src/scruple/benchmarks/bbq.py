@@ -26,7 +26,7 @@ from scruple.benchmarks.tally import (
 from scruple.prompts.files import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.statistics.metric import Metric, divide, ratio
-from scruple.study.model import Benchmark
+from scruple.study.settings import Benchmark
 
 ANSWERS = ("0", "1", "2")
 SAMPLING_UNIT = "item_id"

@@ -25,7 +25,8 @@ from scruple.prompts.files import dialogue_path, load_dialogue, prompt_path
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import name_of, pieces, score_request
 from scruple.study.families import Checkpoint, Hub
-from scruple.study.model import Benchmark, Study, resolve
+from scruple.study.model import Study, resolve
+from scruple.study.settings import Benchmark
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
               "tokenizer_config.json", "chat_template.jinja")  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scruple import texts
 from scruple.costs.cards import card_of, processor
 from scruple.costs.demand import shape_of
 from scruple.costs.need import Card, gpus_needed, need
@@ -98,22 +99,23 @@ def summary(
     table = needs(study, workloads(study, items), card, on_gpu=not on_cpu)
     left = table[[tuple(key) in asked for key in table[_PLACE].to_numpy()]]
     hours = left["hours"]
-    time = f"about {told_hours(hours.sum())}" if hours.notna().any() else "an unknown time"
-    unknown = (
-        f" (without {hours.isna().sum()} whose shape is unknown)" if hours.isna().any() else ""
-    )
-    where = f"on {card.name}" if on_cpu else f"on one {card.name} after another"
-    warned = "WARNING: no GPU is seen here. " if on_cpu and wanted else ""
-    return (
-        f"{warned}Plan: {len(left)} response tables are to be made, {time} {where}{unknown}; the "
-        "target `plan` tells how that is worked out."
+    known = texts.TIME_ABOUT.format(time=told_hours(hours.sum()))
+    without = texts.WITHOUT_SHAPE.format(number=hours.isna().sum())
+    return texts.TO_MAKE.format(
+        warning=texts.NO_GPU_SEEN if on_cpu and wanted else "",
+        tables=len(left),
+        time=known if hours.notna().any() else texts.TIME_UNKNOWN,
+        where=(texts.ON_PROCESSOR if on_cpu else texts.ON_CARD).format(card=card.name),
+        without=without if hours.isna().any() else "",
     )
 
 
 def told_hours(hours: float) -> str:
     """Write a time as one says it."""
     if pd.isna(hours):
-        return "?"
+        return texts.NOT_KNOWN
     if hours < 1:
-        return f"{60 * hours:.1f} min"
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+        return texts.MINUTES.format(minutes=60 * hours)
+    if hours < 48:
+        return texts.HOURS.format(hours=hours)
+    return texts.DAYS.format(days=hours / 24)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scruple import texts
 from scruple.checkpoints.cache import cache_folder, cached_snapshot, free_bytes
 from scruple.costs.cards import card_of, cards
 from scruple.costs.needs import needs, told_hours, workloads
@@ -30,7 +31,7 @@ def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str
     table = needs(study, work, card)
     return "\n".join(
         [
-            f"Plan of {study.study} on {card.name}; docs/plan.md says from what:",
+            texts.PLAN.format(study=study.study, card=card.name),
             "",
             _printed(table),
             "",
@@ -59,23 +60,20 @@ def _printed(table: pd.DataFrame) -> str:
             "time": table["hours"].map(told_hours),
         }
     )
-    return shown.replace({"nan": "?", "nan GB": "?"}).to_string(index=False)
-
-
-_HOW = {
-    "counted": "counted with the checkpoint's own tokenizer",
-    "read": "items read, tokens estimated: no tokenizer is here",
-    "estimated": "estimated: items are not here yet",
-}
+    return shown.replace({"nan": texts.NOT_KNOWN, "nan GB": texts.NOT_KNOWN}).to_string(index=False)
 
 
 def _benchmarks(work: Mapping[Job, Workload]) -> list[str]:
     """Return a line per benchmark and way of knowing what it asks."""
     lines: dict[str, list[str]] = {}
     for (_, checkpoint, benchmark), load in work.items():
-        line = (
-            f"{benchmark}: {load.items:,} items, {load.prompts:,} prompts, read as {load.rows:,} "
-            f"texts of {load.length:.0f} tokens ({_HOW[load.known]})"
+        line = texts.PLAN_BENCHMARK.format(
+            benchmark=benchmark,
+            items=load.items,
+            prompts=load.prompts,
+            rows=load.rows,
+            length=load.length,
+            known=texts.PLAN_KNOWN[load.known],
         )
         lines.setdefault(line, []).append(checkpoint)
     return [
@@ -86,40 +84,35 @@ def _benchmarks(work: Mapping[Job, Workload]) -> list[str]:
 
 
 def _totals(study: Study, work: Mapping[Job, Workload], table: pd.DataFrame) -> list[str]:
-    lines = ["The whole study, one job after the other:"]
+    lines = [texts.PLAN_TOTALS]
     for card in cards().values():
         other = needs(study, work, card)
-        gpus = int(other["gpus"].max())
-        lines.append(f"  {card.name:<10} {told_hours(other['hours'].sum()):>10}, {gpus} at once")
+        time, gpus = told_hours(other["hours"].sum()), int(other["gpus"].max())
+        lines.append(texts.PLAN_CARD.format(card=card.name, time=time, gpus=gpus))
     unknown = list(dict.fromkeys(table.loc[table["hours"].isna(), "checkpoint"]))
     if unknown:
-        lines.append(
-            f"  Without {', '.join(unknown)}: give their `shape` in the family's file, and their "
-            "time can be worked out."
-        )
+        lines.append(texts.PLAN_WITHOUT.format(checkpoints=", ".join(unknown)))
     large = table[table["gpus"] > 1]
     if len(large):
         names = ", ".join(dict.fromkeys(large["checkpoint"]))
-        lines.append(f"More than one {study.compute.card} each: {names}.")
+        lines.append(texts.PLAN_LARGE.format(card=study.compute.card, checkpoints=names))
     return lines
 
 
 def _here(study: Study) -> list[str]:
     """Return what fits into this machine's memory, and what to change if not all does."""
     memory, whose = memory_here(study.compute.device)
-    lines = [f"Here: {whose} {memory / 1e9:.0f} GB of memory; weights are in {dtype_here(study)}."]
+    dtype = dtype_here(study)
+    lines = [texts.PLAN_HERE.format(whose=whose, memory=memory / 1e9, dtype=dtype)]
     if not gpus_here():
-        lines.append(
-            "  The times above are not this machine's: by bandwidth and rate, two CPU cores take "
-            "some 60 (sampling) to 1,700 (reading) times as long as an A100."
-        )
+        lines.append(texts.PLAN_NO_GPU)
     large, remedy = too_large(study, study.members())
     if not large:
-        return [*lines, "  All checkpoints fit."]
+        return [*lines, texts.PLAN_FITS]
     return [
         *lines,
-        f"  Does not fit: {', '.join(large)}.",
-        f"  To run here, {remedy}; else run where the GPUs are.",
+        texts.PLAN_FITS_NOT.format(checkpoints=", ".join(large)),
+        texts.PLAN_REMEDY.format(remedy=remedy),
     ]
 
 
@@ -134,10 +127,7 @@ def _disk(study: Study) -> list[str]:
     if not missing:
         return []
     free = free_bytes() / 1e9
-    lines = [
-        f"Disk: about {sum(missing):.0f} GB of weights are to be downloaded into the hub's cache "
-        f"({cache_folder()}); {free:.0f} GB are free."
-    ]
+    lines = [texts.PLAN_DISK.format(missing=sum(missing), folder=cache_folder(), free=free)]
     if sum(missing) > free:
-        lines.append("  Does not fit: set HF_HOME to a folder on a larger disk, or `max_params`.")
+        lines.append(texts.PLAN_DISK_FULL)
     return lines

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scruple.prompts.files import conditions_of, load_prompts, wordings_of
-from scruple.study.model import ROOT, Benchmark, Study, read_yaml
+from scruple.study.model import ROOT, Study, read_yaml
+from scruple.study.settings import Benchmark
 
 _COUNTS = ROOT / "data" / "tokens.yaml"
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from scruple.checkpoints.manifest import Manifest
-from scruple.study.model import Compute, Decoding
+from scruple.study.settings import Compute, Decoding
 
 
 @dataclass(frozen=True)

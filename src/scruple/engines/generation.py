@@ -20,7 +20,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from scruple.engines.forward import Forward, Prefix, takes
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.sampling import draw_tokens, stream_of
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 _REFILL_AT = 0.75
 """Share of the rows that may still be at work when new ones are taken in: prefills stay wide."""

@@ -11,7 +11,7 @@ from scruple.checkpoints.manifest import Location, Manifest
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import sha256
 from scruple.machine.memory import in_use
-from scruple.study.model import Compute
+from scruple.study.settings import Compute
 
 _DTYPES = {
     "float32": torch.float32,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 
 def stream_of(seed: int, n: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import Encoded, encode
 from scruple.errors import ScrupleError
-from scruple.study.model import Compute, Decoding
+from scruple.study.settings import Compute, Decoding
 
 log = logging.getLogger(__name__)
 

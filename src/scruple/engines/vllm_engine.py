@@ -22,7 +22,7 @@ from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
-from scruple.study.model import Compute, Decoding
+from scruple.study.settings import Compute, Decoding
 
 _MOST_IDS = 128
 """Tokens of one request whose log-probabilities vLLM returns."""

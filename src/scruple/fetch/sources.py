@@ -12,7 +12,8 @@ from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Pinned, Say, Unreachable, bring, found_instead, plain
 from scruple.files import whole
 from scruple.study.messages import explain
-from scruple.study.model import Benchmark, Study, read_yaml, resolve
+from scruple.study.model import Study, read_yaml, resolve
+from scruple.study.settings import Benchmark
 
 
 class SourceFile(BaseModel):

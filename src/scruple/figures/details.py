@@ -9,13 +9,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scruple import texts
 from scruple.figures.lines import add_legend, not_measured
 from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style
 from scruple.study.kinds import LSAT_CENTRE
 
-_PRONOUNS = ("neutral", "female", "male")
-_COLORS = ("#999999", "#D55E00", "#0072B2")
+_COLORS = {"neutral": "#999999", "female": "#D55E00", "male": "#0072B2"}
 
 
 def draw_pronouns(tables: Tables) -> Figure:
@@ -44,9 +44,9 @@ def draw_pronouns(tables: Tables) -> Figure:
         for name in ("q", "q+match"):
             _calibration(below, tables.clusters(family, checkpoint, benchmark, name), name, tables)
         below.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=(0, (4, 3)))
-        below.set_xlabel("real share of women")
-    axes[0, 0].set_ylabel("probability")
-    axes[1, 0].set_ylabel("p(female)")
+        below.set_xlabel(texts.SHARE_OF_WOMEN)
+    axes[0, 0].set_ylabel(texts.PROBABILITY)
+    axes[1, 0].set_ylabel(texts.P_FEMALE)
     axes[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     notes = tables.notes()
     add_legend(figure, ["q", "q+match"], study.conditions, notes, len(families), bars="")
@@ -54,7 +54,7 @@ def draw_pronouns(tables: Tables) -> Figure:
 
 
 def _masses(axis: Axes, table: pd.DataFrame | None) -> None:
-    axis.set_xlabel("occupations, by neutral mass")
+    axis.set_xlabel(texts.OCCUPATIONS)
     axis.set_xticks([])
     if table is None:
         return
@@ -64,7 +64,8 @@ def _masses(axis: Axes, table: pd.DataFrame | None) -> None:
     parts = pd.DataFrame({"neutral": neutral, "female": female * valid, "male": male * valid})
     parts = parts.sort_values(["neutral", "female"], kind="stable").reset_index(drop=True)
     axis.stackplot(
-        parts.index, *(parts[name] for name in _PRONOUNS), labels=_PRONOUNS, colors=_COLORS,
+        parts.index, *(parts[name] for name in _COLORS),
+        labels=[texts.PRONOUNS[name] for name in _COLORS], colors=list(_COLORS.values()),
         step="mid", linewidth=0,
     )  # fmt: skip
     axis.set_xlim(0, len(parts) - 1)
@@ -106,17 +107,17 @@ def draw_profiles(tables: Tables) -> Figure:
             if row == 0:
                 axis.set_title(called(condition))
             if row == len(families) - 1:
-                axis.set_xlabel("LSAT")
+                axis.set_xlabel(texts.LSAT)
             if table is None:
                 continue
             table = table.assign(score=(table["lsat"] / table["n"] + LSAT_CENTRE).round())
             sums = table.groupby("score").sum()
             axis.plot(sums.index, sums["p_black"] / sums["n_black"], "-", color=dark,
-                      label="Black", linewidth=1)  # fmt: skip
+                      label=texts.APPLICANTS["black"], linewidth=1)  # fmt: skip
             axis.plot(sums.index, sums["p_white"] / sums["n_white"], "--", color=light,
-                      label="white", linewidth=1)  # fmt: skip
+                      label=texts.APPLICANTS["white"], linewidth=1)  # fmt: skip
             axis.set_ylim(-0.02, 1.02)
-        axes[row, 0].set_ylabel(f"{family}\n{checkpoint}\np(yes)")
+        axes[row, 0].set_ylabel(f"{family}\n{checkpoint}\n{texts.P_YES}")
     axes[0, -1].legend(frameon=False)
     notes = tables.notes()
     if notes:

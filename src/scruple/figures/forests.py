@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scruple import texts
 from scruple.figures.lines import add_legend
 from scruple.figures.results import Tables
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
@@ -27,8 +28,8 @@ def draw_effects(tables: Tables) -> Figure:
         mine = rows[rows["benchmark"] == benchmark]
         _forest(axis, mine, places, conditions, tables)
         axis.set_title(benchmark)
-        axis.set_xlabel("bias removed (effect)")
-    remark = "against Q; bars: 95 % intervals; shaded: within the margin; filled: shown"
+        axis.set_xlabel(texts.BIAS_REMOVED)
+    remark = texts.EFFECTS_REMARK
     add_legend(figure, conditions, tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 
@@ -86,9 +87,9 @@ def draw_sensitivity(tables: Tables) -> Figure:
             axis.hlines(y, row["lowest"], row["highest"], color=color, linewidth=1.6, alpha=0.5)
             axis.plot(row["effect"], y, marker, color=color, markersize=3)
         axis.set_title(benchmark)
-        axis.set_xlabel("bias removed (effect)")
+        axis.set_xlabel(texts.BIAS_REMOVED)
     ways = int(table["n_ways"].max()) if len(table) else 0
-    remark = f"bars: lowest to highest over up to {ways} ways of asking; points: the primary one"
+    remark = texts.SENSITIVITY_REMARK.format(ways=ways)
     add_legend(figure, conditions, tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 
@@ -130,10 +131,8 @@ def draw_emergence(tables: Tables) -> Figure:
     shown = sizes if len(sizes) <= 9 else sizes[:: -(-len(sizes) // 9)]
     axis.set_xticks(shown, [size(each) for each in shown])
     axis.minorticks_off()
-    axis.set_xlabel("parameters")
-    remark = (
-        "dotted: shown not to be there (against one of its references); thick: shown at each size"
-    )
+    axis.set_xlabel(texts.PARAMETERS)
+    remark = texts.EMERGENCE_REMARK
     add_legend(figure, [], tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 

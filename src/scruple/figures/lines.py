@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from scruple import texts
 from scruple.figures.published import Mark, draw_marks
 from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
 
@@ -50,7 +51,7 @@ def draw_lines(
     conditions: Sequence[str],
     notes: Mapping[str, str],
     labels: Sequence[str] | None = None,
-    x: str = "parameters",
+    x: str = texts.PARAMETERS,
 ) -> Figure:
     """Draw a row of panels per line; panels of one metric share their y axis.
 
@@ -103,16 +104,13 @@ def add_legend(
     notes: Mapping[str, str],
     columns: int,
     marked: bool = False,
-    bars: str = "bars: 95 % intervals over items",
+    bars: str = texts.BARS,
 ) -> None:
     """Put the legend below a figure, with what must be said of its families."""
     handles = [_handle(name, conditions) for name in conditions if name in drawn]
     remarks = [bars] if bars else []
     if marked:
-        remarks.append(
-            "◁ a model of 175B, read from the text of the original study (Ganguli et al. 2023), "
-            "not measured here"
-        )
+        remarks.append(texts.PUBLISHED)
     figure.legend(
         handles=handles, loc="outside lower center", frameon=False,
         ncols=len(handles) if columns > 1 else 3, title_fontsize=6,
@@ -127,7 +125,7 @@ def not_measured(notes: Mapping[str, str]) -> Figure:
     set_style()
     figure, axis = plt.subplots(figsize=(WIDTH, 40 * MM), layout="constrained")
     axis.set_axis_off()
-    axis.text(0.5, 0.5, "not measured", ha="center")
+    axis.text(0.5, 0.5, texts.NOT_MEASURED, ha="center")
     add_legend(figure, [], [], notes, _COLUMNS, bars="")
     return figure
 
@@ -159,7 +157,7 @@ def _panel(
         if level is not None:
             axis.axhline(level, color="0.5", linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
     if table["value"].notna().sum() == 0:
-        axis.text(0.5, 0.6, "not measured", transform=axis.transAxes, ha="center")
+        axis.text(0.5, 0.6, texts.NOT_MEASURED, transform=axis.transAxes, ha="center")
         axis.set_xticks([])
         return
     spread = _spread_of(axis, table, labels)
@@ -207,7 +205,7 @@ def _spread_of(axis: Axes, table: pd.DataFrame, labels: Sequence[str] | None) ->
 
 def _mark_parity(axis: Axes, level: float) -> None:
     axis.annotate(
-        "parity", (1, level), xycoords=axis.get_yaxis_transform(), xytext=(2, 0), va="center",
+        texts.PARITY, (1, level), xycoords=axis.get_yaxis_transform(), xytext=(2, 0), va="center",
         textcoords="offset points", fontsize=5.5, color="0.4", annotation_clip=False,
     )  # fmt: skip
 

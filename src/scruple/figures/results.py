@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -10,8 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from scruple.analysis.metrics import read_metrics
+from scruple.analysis.metrics import COLUMNS, read_metrics
+from scruple.analysis.sensitivity import SENSITIVITY
 from scruple.analysis.sums import select
+from scruple.analysis.verdicts import EFFECTS, EMERGENCE
+from scruple.errors import ScrupleError
 from scruple.study.model import Study
 from scruple.study.unfinished import Unfinished, notes_of
 
@@ -97,11 +100,8 @@ class Tables:
     ) -> pd.DataFrame | None:
         """Return one condition's sums in its primary way, a row per cluster; None if unasked."""
         table = pd.read_parquet(self.sums[family, checkpoint, benchmark])
-        scorings = set(table["scoring"])
-        wanted = self.study.family(family).primary_scoring
-        found = select(
-            table, condition, self.study.wordings[0], wanted if wanted in scorings else ""
-        )
+        scoring = self.study.primary_scoring(family, self.study.benchmark(benchmark))
+        found = select(table, condition, self.study.wordings[0], scoring)
         return None if found is None else pd.DataFrame(found.sums, columns=list(found.columns))
 
 
@@ -111,25 +111,37 @@ def read_tables(
     sums: Mapping[tuple[str, str, str], Path],
     unfinished: Unfinished = MappingProxyType({}),
 ) -> Tables:
-    """Read a study's tables from its folder of results."""
+    """Read a study's tables from its folder of results.
 
-    def read(name: str) -> pd.DataFrame:
+    Raises:
+        ScrupleError: if a table was written by an older version and lacks columns.
+    """
+
+    def read(name: str, columns: Sequence[str]) -> pd.DataFrame:
         text = {"wording": str, "scoring": str, "stage": str, "step": float, "family": str,
                 "checkpoint": str, "benchmark": str, "subset": str, "untested": str,
                 "unfinished": str, "language": str}  # fmt: skip
         table = pd.read_csv(
             folder / f"{name}.csv", keep_default_na=False, na_values=[""], dtype=text
         )
-        kept: dict[Any, Any] = dict.fromkeys(
-            (
-                name
-                for name in ("wording", "scoring", "stage", "subset", "untested", "unfinished")
-                if name in table
-            ),
-            "",
-        )
+        _check_columns(folder / f"{name}.csv", table, columns)
+        kept: dict[Any, Any] = dict.fromkeys((each for each in _TEXTS if each in table), "")
         return table.fillna(kept)
 
     metrics = read_metrics(folder / "metrics.csv")
-    effects, verdicts, spread = (read(name) for name in ("effects", "emergence", "sensitivity"))
+    _check_columns(folder / "metrics.csv", metrics, COLUMNS)
+    effects, verdicts = read("effects", EFFECTS), read("emergence", EMERGENCE)
+    spread = read("sensitivity", SENSITIVITY)
     return Tables(study, metrics, effects, verdicts, spread, sums, unfinished)
+
+
+_TEXTS = ("wording", "scoring", "stage", "subset", "untested", "unfinished")
+"""Columns in which an empty cell is an empty text."""
+
+
+def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [name for name in columns if name not in table]:
+        raise ScrupleError(
+            f"{path}: lacks the columns {', '.join(missing)}: it was written by an older version. "
+            "Delete it and run again; responses are kept."
+        )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from scruple import texts
 from scruple.analysis.axes import Axis, axes_of, last_steps, recipes_of
 from scruple.figures.lines import Panel, draw_lines
 from scruple.figures.published import marks_of
@@ -32,7 +33,7 @@ def draw_accuracy(tables: Tables) -> Figure:
     """Draw BBQ's accuracy in both contexts against size (original: figures 6 and 7)."""
     named = [
         (entry.name, f"accuracy_{context}", tables.measure(entry.name)[1],
-         f"accuracy in\n{context} contexts")
+         texts.ACCURACY_IN[context])
         for entry in tables.study.benchmarks if entry.kind == "bbq"
         for context in ("ambiguous", "disambiguated")
     ]  # fmt: skip
@@ -43,7 +44,7 @@ def draw_disambiguated(tables: Tables) -> Figure:
     """Draw BBQ's bias in disambiguated contexts against size (original: figure 8)."""
     named = [
         (entry.name, "bias_disambiguated", tables.measure(entry.name)[1],
-         "bias in\ndisambiguated contexts")
+         texts.BIAS_DISAMBIGUATED)
         for entry in tables.study.benchmarks if entry.kind == "bbq"
     ]  # fmt: skip
     return along_size(tables, named)
@@ -57,7 +58,7 @@ def draw_categories(tables: Tables) -> Figure:
             metric, subset = tables.measure(entry.name)
             mine = tables.metrics[tables.metrics["benchmark"] == entry.name]
             categories = sorted(set(mine["subset"]) - {"", "macro", "pooled"})
-            named.append((entry.name, metric, subset, f"all ({subset})"))
+            named.append((entry.name, metric, subset, texts.ALL_CATEGORIES.format(subset=subset)))
             named += [(entry.name, metric, name, name.replace("_", " ")) for name in categories]
     return along_size(tables, named)
 
@@ -67,8 +68,8 @@ def draw_validity(tables: Tables) -> Figure:
     named = []
     for entry in tables.study.benchmarks:
         subset = entry.traits.subset
-        named.append((entry.name, "valid_mass", subset, "probability\non valid answers"))
-        named.append((entry.name, "position_bias", subset, "most\nfrequent answer"))
+        named.append((entry.name, "valid_mass", subset, texts.VALID_MASS))
+        named.append((entry.name, "position_bias", subset, texts.POSITION_BIAS))
     return along_size(tables, named, parity=None, limits=_SHARE)
 
 
@@ -105,7 +106,7 @@ def draw_training(tables: Tables) -> Figure:
     lines = [_line(family, axis) for family, axis in axes]
     return draw_lines(
         panels, list(dict.fromkeys(lines)), study.conditions, tables.notes(), labels,
-        "steps or stages, in order",
+        texts.STEPS_OR_STAGES,
     )  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def _label(place: float | str) -> str:
 def _line(family: str, axis: Axis) -> str:
     assert axis.at is not None
     stage = f", {axis.stage}" if axis.stage not in ("", "base") else ""
-    return f"{family}{stage}\n{size(axis.at)}, {axis.kind}s"
+    return f"{family}{stage}\n{texts.TRAINING_OF[axis.kind].format(size=size(axis.at))}"
 
 
 def _family_line(family: str, stage: str) -> str:

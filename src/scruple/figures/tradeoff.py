@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from scruple import texts
 from scruple.analysis.axes import axes_of
 from scruple.figures.lines import add_legend
 from scruple.figures.results import Tables
@@ -28,9 +29,10 @@ def draw_tradeoff(tables: Tables) -> Figure:
         mine = rows[rows["benchmark"] == entry.name]
         keep = margin.keeps[0]
         change = _beyond_q(tables.rows(entry.name, keep.metric, margin.subset), mine)
-        name = keep.metric.replace("_expected", "\n(weighted)").replace("_", " ")
-        pieces.append(mine.assign(other=change, limit=-keep.loss, name=name))
-    return _scatter(tables, pieces, "change of\n{}", limit=True)
+        name = keep.metric.replace("_expected", texts.WEIGHTED).replace("_", " ")
+        label = texts.CAPABILITY_CHANGE.format(metric=name)
+        pieces.append(mine.assign(other=change, limit=-keep.loss, label=label))
+    return _scatter(tables, pieces, limit=True)
 
 
 def draw_cost(tables: Tables) -> Figure:
@@ -42,8 +44,8 @@ def draw_cost(tables: Tables) -> Figure:
         mine = rows[rows["benchmark"] == entry.name]
         more = _beyond_q(tables.rows(entry.name, "prompt_tokens", subset), mine)
         if len(mine):
-            pieces.append(mine.assign(other=more, limit=np.nan, name="tokens per answer"))
-    return _scatter(tables, pieces, "{}\nmore than Q", limit=False)
+            pieces.append(mine.assign(other=more, limit=np.nan, label=texts.TOKENS_BEYOND_Q))
+    return _scatter(tables, pieces, limit=False)
 
 
 def _beyond_q(values: pd.DataFrame, rows: pd.DataFrame) -> list[float]:
@@ -57,7 +59,7 @@ def _beyond_q(values: pd.DataFrame, rows: pd.DataFrame) -> list[float]:
     ]
 
 
-def _scatter(tables: Tables, pieces: list[pd.DataFrame], label: str, limit: bool) -> Figure:
+def _scatter(tables: Tables, pieces: list[pd.DataFrame], limit: bool) -> Figure:
     set_style()
     pieces = [piece for piece in pieces if len(piece)]
     figure, axes = plt.subplots(
@@ -81,10 +83,9 @@ def _scatter(tables: Tables, pieces: list[pd.DataFrame], label: str, limit: bool
         else:
             axis.set_ylim(bottom=0)
         axis.set_title(piece["benchmark"].iloc[0])
-        axis.set_xlabel("bias removed (effect)")
-        axis.set_ylabel(label.format(piece["name"].iloc[0]))
-    remark = "a point per checkpoint, larger ones for larger checkpoints"
-    remark += "; shaded: the estimated loss is beyond what is allowed" if limit else ""
+        axis.set_xlabel(texts.BIAS_REMOVED)
+        axis.set_ylabel(piece["label"].iloc[0])
+    remark = texts.SCATTER_REMARK + (texts.SCATTER_SHADED if limit else "")
     add_legend(figure, drawn, tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 
@@ -114,13 +115,10 @@ def draw_grid(tables: Tables) -> Figure:
         for (family, condition), axis in zip(lines, column, strict=False):
             cell = here[(here["family"] == family) & (here["condition"] == condition)]
             _heat(axis, cell, reach)
-            axis.set(xlabel="parameters", ylabel="", title=f"{benchmark}, {called(condition)}")
+            axis.set(xlabel=texts.PARAMETERS, ylabel="", title=f"{benchmark}, {called(condition)}")
     for (family, _), axis in zip(lines, axes[:, 0], strict=False):
         axis.set_ylabel(family, fontweight="bold")
-    remark = (
-        "bias removed (effect against Q), one scale of colours per benchmark; "
-        "empty: no such checkpoint"
-    )
+    remark = texts.GRID_REMARK
     add_legend(figure, [], tables.study.conditions, tables.notes(), 4, bars=remark)
     return figure
 

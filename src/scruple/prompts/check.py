@@ -20,7 +20,8 @@ from scruple.prompts.files import (
     wordings_of,
 )
 from scruple.study.kinds import KINDS, Needs
-from scruple.study.model import Benchmark, Study, resolve
+from scruple.study.model import Study, resolve
+from scruple.study.settings import Benchmark
 
 _OF_ONE_OPTION = frozenset({"letter", "text"})
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scruple.errors import ScrupleError
 from scruple.study.messages import explain
-from scruple.study.model import Benchmark, Study, read_yaml, resolve
+from scruple.study.model import Study, read_yaml, resolve
+from scruple.study.settings import Benchmark
 
 
 class _Part(BaseModel):

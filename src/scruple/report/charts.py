@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from scruple import texts
 from scruple.figures.results import Tables
 from scruple.figures.scaling import at_last_steps
 from scruple.figures.style import CONDITIONS, called, look_of
@@ -41,7 +42,7 @@ def effect_charts(tables: Tables) -> list[dict[str, Any]]:
     for benchmark in tables.study.benchmarks:
         rows = effects[effects["benchmark"] == benchmark.name]
         if len(rows):
-            name = f"{benchmark.name}: bias removed, against Q"
+            name = texts.CHART_OF_EFFECT.format(benchmark=benchmark.name)
             margin = float(rows["margin"].iloc[0])
             charts.append(_chart(tables, rows, name, f"effect-{benchmark.name}", margin))
     return charts
@@ -60,8 +61,14 @@ def _chart(
         x=kept["params"] * _BESIDE ** shift.astype(float),
         condition=kept["condition"].map(called),
         told=[
-            f"{row['checkpoint']}, {row['params']:,} parameters, {called(row['condition'])}: "
-            f"{row['value']:.3f} from {row['low']:.3f} to {row['high']:.3f}"
+            texts.CHART_MARK.format(
+                checkpoint=row["checkpoint"],
+                params=row["params"],
+                condition=called(row["condition"]),
+                value=row["value"],
+                low=row["low"],
+                high=row["high"],
+            )
             for row in kept.to_dict("records")
         ],
     )
@@ -70,8 +77,7 @@ def _chart(
     return {
         "id": identity,
         "title": title,
-        "description": f"{title}, against the number of parameters; the tables below have the "
-        "same numbers.",
+        "description": texts.CHART_DESCRIPTION.format(title=title),
         "spec": _spec(
             title,
             tables.study.conditions,
@@ -98,7 +104,7 @@ def _spec(
         "scale": {"domain": names, "range": [color for color, _, _ in looks]},
     }  # fmt: skip
     x = {
-        "field": "x", "type": "quantitative", "title": "parameters",
+        "field": "x", "type": "quantitative", "title": texts.PARAMETERS,
         "scale": {"type": "log", "nice": False, "domain": [sizes[0] / 2, 2 * sizes[-1]]},
         "axis": {"format": ".3~s", "values": list(sizes), "labelOverlap": "greedy", "grid": False},
     }  # fmt: skip

@@ -18,6 +18,7 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
+from scruple import texts
 from scruple.figures.catalogue import figures_of
 from scruple.figures.results import Tables
 from scruple.figures.scaling import size_lines
@@ -29,43 +30,31 @@ from scruple.study.unfinished import notes_of, told
 
 _TABLES = {
     "emergence": (
-        "Emergence",
-        "Where along its axis each correction emerges, with the reason.",
-        ("family", "axis", "stage", "benchmark", "condition", "metric", "margin", "reference",
-         "runs", "verdict", "above", "at_most", "reason"),
+        "family", "axis", "stage", "benchmark", "condition", "metric", "margin", "reference",
+        "runs", "verdict", "above", "at_most", "reason",
     ),
     "effects": (
-        "Effects",
-        "What each condition removes at each checkpoint, against each reference.",
-        ("family", "checkpoint", "params", "stage", "step", "benchmark", "condition", "reference",
-         "effect", "ci_low", "ci_high", "p_value", "p_adjusted", "status", "reason"),
+        "family", "checkpoint", "params", "stage", "step", "benchmark", "condition", "reference",
+        "effect", "ci_low", "ci_high", "p_value", "p_adjusted", "status", "reason",
     ),
     "abilities": (
-        "Two abilities",
-        "Does correction come before, with or after the following of plain instructions?",
-        ("family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
-         "corrects_above", "corrects_at_most", "corrects", "order"),
+        "family", "benchmark", "condition", "follows_above", "follows_at_most", "follows",
+        "corrects_above", "corrects_at_most", "corrects", "order",
     ),
     "curves": (
-        "Shapes",
-        "Shapes of effect along size, and which of them these sizes cannot tell apart.",
-        ("family", "stage", "benchmark", "condition", "metric", "model", "against", "p_value",
-         "reason"),
+        "family", "stage", "benchmark", "condition", "metric", "model", "against", "p_value",
+        "reason",
     ),
     "sensitivity": (
-        "Sensitivity",
-        "The spread of effects over wordings, scorings and option orders.",
-        ("family", "checkpoint", "benchmark", "condition", "effect", "lowest", "highest", "n_ways",
-         "sd_wording", "sd_order", "sd_items"),
+        "family", "checkpoint", "benchmark", "condition", "effect", "lowest", "highest", "n_ways",
+        "sd_wording", "sd_order", "sd_items",
     ),
     "power": (
-        "The next study",
-        "How many clusters and items show an effect, or that there is none, with 80 % power.",
-        ("family", "checkpoint", "benchmark", "condition", "status", "effect", "n_clusters",
-         "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude"),
+        "family", "checkpoint", "benchmark", "condition", "status", "effect", "n_clusters",
+        "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude",
     ),
 }  # fmt: skip
-"""Tables of the page → title, caption and columns."""
+"""Tables of the page → columns; `texts.TABLES` has their titles and captions."""
 
 
 _NUMBERS = {
@@ -116,13 +105,14 @@ def write_page(material: Material) -> str:
     )
     statuses = effects["status"].value_counts()
     return environment.from_string(_page("report.html.j2")).render(
+        t=texts.PAGE,
         study=study.study,
         version=version("scruple"),
         policy=_policy(scripts),
         styles=Markup(_bundled("dt_bundle.css") + _page("report.css")),
         families=len({family for family, _, _ in tables.sums}),
         checkpoints=len({key[:2] for key in tables.sums}),
-        responses=f"{material.browser['all']:,}",
+        responses=material.browser["all"],
         unfinished=told(study, tables.unfinished),
         notes=_notes(notes_of(study, {})),
         declared={
@@ -156,6 +146,7 @@ def write_page(material: Material) -> str:
         record=json.dumps(material.provenance, indent=1),
         charts=Markup(_data(charts)),
         packed=Markup(_data(material.browser)),
+        script_texts=Markup(_data(texts.PAGE_SCRIPT)),
         scripts=[Markup(script) for script in scripts],
     )
 
@@ -221,8 +212,7 @@ def _bias(tables: Tables) -> dict[str, Any]:
     for number in _NUMBERS & set(_BIAS):
         shown[number] = shown[number].map(_short)
     return {
-        "title": "Bias",
-        "caption": "The primary measure of bias of every checkpoint and condition, with intervals.",
+        **texts.TABLES["bias"]._asdict(),
         "columns": _BIAS,
         "rows": shown.to_numpy().tolist(),
     }
@@ -230,7 +220,7 @@ def _bias(tables: Tables) -> dict[str, Any]:
 
 def _tables(folder: Path) -> list[dict[str, Any]]:
     found = []
-    for name, (title, caption, columns) in _TABLES.items():
+    for name, columns in _TABLES.items():
         table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False, dtype=str)
         if "primary" in table:
             table = table[table["primary"] == "True"]
@@ -240,7 +230,7 @@ def _tables(folder: Path) -> list[dict[str, Any]]:
         for number in _NUMBERS & set(columns):
             shown[number] = shown[number].map(_short)
         rows = shown.to_numpy().tolist()
-        found.append({"title": title, "caption": caption, "columns": columns, "rows": rows})
+        found.append({**texts.TABLES[name]._asdict(), "columns": columns, "rows": rows})
     return found
 
 
@@ -258,11 +248,12 @@ def _short(cell: str) -> str:
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a reader wants to know first of how the results came about."""
     jobs = record["jobs"]
-    return [
-        ("written", str(record["written"])),
-        ("config (SHA-256)", str(record["config_sha256"])),
-        ("checkpoints", str(len({(job["family"], job["checkpoint"]) for job in jobs}))),
-        ("tokens read", f"{sum(job['prompt_tokens'] for job in jobs):,}"),
-        ("tokens sampled", f"{sum(job['reasoning_tokens'] for job in jobs):,}"),
-        ("time of the responses", f"{record['seconds']:,.0f} s"),
-    ]
+    facts = {
+        "written": str(record["written"]),
+        "config": str(record["config_sha256"]),
+        "checkpoints": str(len({(job["family"], job["checkpoint"]) for job in jobs})),
+        "read": f"{sum(job['prompt_tokens'] for job in jobs):,}",
+        "sampled": f"{sum(job['reasoning_tokens'] for job in jobs):,}",
+        "seconds": texts.SECONDS.format(seconds=record["seconds"]),
+    }
+    return [(texts.FACTS[name], value) for name, value in facts.items()]

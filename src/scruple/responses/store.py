@@ -29,7 +29,7 @@ from scruple.responses.store_parts import (
     set_aside,
     write_part,
 )
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 _VERSION = 1
 """Of what engines compute: with a higher one, results of earlier versions are not used."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from scruple.engines import Engine, Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.responses.store import Store, reasoning_key, score_key
-from scruple.study.model import Decoding
+from scruple.study.settings import Decoding
 
 
 class StoredEngine:

@@ -15,7 +15,8 @@ from scruple.progress import Bar, Progress
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import Trial, count_work, name_of, pieces, score_request, seed_of
-from scruple.study.model import Benchmark, Study
+from scruple.study.model import Study
+from scruple.study.settings import Benchmark
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
 """What tells the rows of a response table apart."""

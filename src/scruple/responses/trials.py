@@ -25,7 +25,8 @@ from scruple.prompts.files import (
 )
 from scruple.prompts.rendering import Renderer
 from scruple.responses.shards import PIECE, Shard
-from scruple.study.model import Benchmark, Study
+from scruple.study.model import Study
+from scruple.study.settings import Benchmark
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from typing import Any
 from scruple import texts
 from scruple.errors import ScrupleError
 from scruple.files import write_json
-from scruple.study.model import Benchmark, Study
+from scruple.study.model import Study
+from scruple.study.settings import Benchmark
 
 HISTORY = "declarations.json"
 """Name of the history in a study's folder: kept by hand, never an output that is deleted."""

@@ -8,6 +8,9 @@
     return Object.assign(element, attributes || {});
   };
 
+  const say = read("data-texts");
+  const filled = (text, slots) => text.replace(/\{(\w+)\}/g, (_, name) => slots[name]);
+
   // What was packed in Python: gzip in base64.
   const unpack = async (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -79,9 +82,9 @@
     const filters = {};
     for (const name of ["benchmark", "family", "checkpoint", "condition", "scoring", "wording", "role"]) {
       if (names[name].length < 2) continue;
-      const label = make("label", (name === "role" ? "answer" : name) + " ");
+      const label = make("label", say.filters[name] + " ");
       const select = make("select", undefined, { id: "filter-" + name });
-      select.append(make("option", "all", { value: "" }));
+      select.append(make("option", say.all, { value: "" }));
       names[name].forEach((value, k) => select.append(make("option", value || "–", { value: k })));
       label.append(select);
       form.append(label);
@@ -102,16 +105,14 @@
       return found;
     };
     const fields = [
-      { title: "show", orderable: false },
-      { title: "item", name: "item" }, { title: "benchmark", name: "benchmark" },
-      { title: "family", name: "family" },
-      { title: "checkpoint", name: "checkpoint" }, { title: "condition", name: "condition" },
-      { title: "answer", name: "answer" }, { title: "means", name: "role" },
-      { title: "p(answer)", name: "p", numeric: (row) => Math.max(...columns.p[row]) },
+      { title: say.columns.show, orderable: false },
+      ...["item", "benchmark", "family", "checkpoint", "condition", "answer", "role"].map(
+        (name) => ({ title: say.columns[name], name })),
+      { title: say.columns.p, name: "p", numeric: (row) => Math.max(...columns.p[row]) },
     ];
     const list = new window.DataTable("#list", {
       serverSide: true, processing: false, autoWidth: false, pageLength: 25, order: [],
-      language: { search: "item:", info: "_START_ to _END_ of _TOTAL_", infoFiltered: "" },
+      language: say.table,
       columns: fields.map(({ title, name, orderable }) => ({
         title, orderable: orderable !== false,
         render: name ? window.DataTable.render.text().display : undefined,
@@ -135,13 +136,14 @@
           ]),
         });
         document.getElementById("matching").textContent =
-          found.length.toLocaleString("en") + " responses match";
+          filled(say.matching, { number: found.length.toLocaleString(document.documentElement.lang) });
       },
       createdRow: (element, data) => {
-        const button = make("button", "show", { className: "open", type: "button" });
+        const button = make("button", say.show, { className: "open", type: "button" });
         const row = data[0];
-        button.setAttribute("aria-label", ["show", ...data.slice(1, 6), "order", columns.order[row],
-          "sample", columns.sample[row]].join(" "));
+        button.setAttribute("aria-label", filled(say.show_which, {
+          response: data.slice(1, 6).join(" "), order: columns.order[row], sample: columns.sample[row],
+        }));
         button.addEventListener("click", () => show(row, button));
         element.cells[0].replaceChildren(button);
       },
@@ -158,32 +160,36 @@
       const reasoning = columns.reasoning[row] < 0 ? null : await text(columns.reasoning[row]);
       const parts = [make("h3", said("item", row))];
       const place = ["family", "checkpoint", "condition", "wording", "scoring"].map((name) => said(name, row));
-      parts.push(make("p", place.filter(Boolean).join(", ") + `; order ${columns.order[row]}, sample ${columns.sample[row]}`));
+      parts.push(make("p", filled(say.place, {
+        place: place.filter(Boolean).join(", "), order: columns.order[row], sample: columns.sample[row],
+      })));
       const turn = (who, content, kind) => {
         const block = make("div", undefined, { className: "turn " + (kind || "") });
         block.append(make("b", who), document.createTextNode(content));
         parts.push(block);
       };
-      turn("human", human);
+      turn(say.human, human);
       if (opening !== null) {
-        turn("assistant, given", opening);
-        turn("assistant, sampled", reasoning ?? "", "reasoning");
-        turn("human", final);
+        turn(say.given, opening);
+        turn(say.sampled, reasoning ?? "", "reasoning");
+        turn(say.human, final);
       }
-      turn("assistant, given", leadIn + " …");
+      turn(say.given, leadIn + " …");
       JSON.parse(said("options", row)).forEach((option, k) => {
         const bar = make("div", undefined, { className: "bar" });
         const track = make("span", undefined, { className: "track" });
         const fill = make("i");
         fill.style.width = 100 * columns.p[row][k] + "%";
         track.append(fill);
-        const mark = option === said("expected", row) ? option + " (right)" : option;
+        const mark = option === said("expected", row) ? filled(say.right, { option }) : option;
         bar.append(make("span", mark), track, make("span", columns.p[row][k].toFixed(3)));
         parts.push(bar);
       });
       const valid = columns.valid[row];
-      parts.push(make("p", `answer: ${said("answer", row)} (${said("role", row)}); probability on valid answers ` +
-        `${valid === null ? "unknown" : valid.toFixed(3)}; ${columns.tokens[row]} tokens`));
+      parts.push(make("p", filled(say.answer, {
+        answer: said("answer", row), role: said("role", row),
+        valid: valid === null ? say.unknown : valid.toFixed(3), tokens: columns.tokens[row],
+      })));
       detail.replaceChildren(...parts);
       detail.focus({ preventScroll: innerWidth > 960 });
     }
