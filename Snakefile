@@ -1,5 +1,5 @@
-# The study of config.yaml, or of another file given with --configfile: from the config to the
-# scaling figure. The rules stand in workflow/rules, in the order in which data flows.
+# The study of config.yaml, with the config overrides given with --configfile: from the config to
+# the figures and the report. The rules are in workflow/rules, in the order in which data flows.
 import sys
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from scruple.workflow.claims import refuse_outdated, targets_of
 from scruple.workflow.graph import Plan, prepare_jobs
 from scruple.workflow.start import start
 
-# the one in the folder in which snakemake runs, or else the project's
+# config.yaml of the working directory if there is one, else that of the project
 if Path("config.yaml").is_file():
 
     configfile: "config.yaml"

@@ -120,8 +120,9 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named_until_it_is(failed):
     assert "ot finished" not in whole["report"]
     assert whole["figure"] != partial["figure"]
     assert whole["metrics"] == {"part-0", "part-1", "part-2"}
-    told = pd.read_csv(folder / "results/part/emergence.csv")[Timing()]
-    assert set(told) == {"declared before the first response"}
+    verdicts = pd.read_csv(folder / "results/part/emergence.csv")
+    assert set(verdicts["declared"]) == {"declared before the first response"}
+    assert set(verdicts["declared_late"]) == {False}
     # nothing is missing, so it does not matter any more
     again = run_snakemake(folder, *given, "-n")
     assert "Nothing to be done" in again.stdout + again.stderr

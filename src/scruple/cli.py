@@ -1,4 +1,4 @@
-"""The command `scruple`."""
+"""The `scruple` command: score answers made elsewhere, and plan the size of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scruple.errors import ScrupleError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, or 1 after one message on bad input."""
+    """Run the command and return its exit status: 0, or 1 after one message about bad input."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -88,7 +88,7 @@ def _power(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    # heavy imports wait until the arguments are known to be right
+    # heavy imports, which wait until the arguments have been parsed
     from scruple.analysis.metrics import measure
     from scruple.benchmarks.bbq_files import read_items
     from scruple.files import whole

@@ -1,4 +1,4 @@
-# Responses → metrics and sums → effects and verdicts, and the record of how they came about.
+# Responses → metrics and sums → effects and verdicts. Also the declaration and the provenance.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# Checkpoints → manifests. The weights stay in the hub's cache, the folder or the package.
+# Checkpoints → manifests. The weights stay in the hub's cache, their folder or their package.
 
 
 localrules:

@@ -1,6 +1,6 @@
-# The control family, made again from nothing: `snakemake control_family` trains one seed of both
-# twins and compares it with the checkpoints in data/control; `control_families` makes all that is
-# shipped there.
+# The control family, trained from scratch. `snakemake control_family` trains one seed of both twins
+# and compares it with the checkpoints in data/control. `snakemake control_families` makes all
+# checkpoints and tables that are shipped there.
 
 FAMILY = Path("results/control-family")
 

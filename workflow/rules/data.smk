@@ -1,4 +1,4 @@
-# Benchmark files → items.
+# Benchmark files → tables of items.
 
 
 localrules:

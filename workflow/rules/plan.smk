@@ -1,4 +1,4 @@
-# What the study would cost; nothing of it is spent.
+# Prints what the study would cost, without running it.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# Tables, figures and responses → one page.
+# Tables, figures and responses → the report, one HTML page.
 
 
 localrules:

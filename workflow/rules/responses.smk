@@ -1,6 +1,6 @@
-# Items × checkpoint → responses: one job asks one checkpoint everything about one benchmark. What
-# would take long is asked in shards, by items, and gathered. The tiny checkpoints of a family share a
-# process, since starting one costs more than they do.
+# Items × checkpoint → responses. One job asks one checkpoint all trials of one benchmark. Long jobs
+# are split by items into shards, which are gathered at the end. The tiny checkpoints of a family
+# share a process, because starting one takes longer than asking them.
 
 alone = plan.resources.rule()
 
@@ -87,7 +87,7 @@ rule respond_shard:
 
 rule gather_shards:
     input:
-        # these two are no shards: that they are new is a reason to ask again
+        # not needed for gathering: inputs, so that new items or a new manifest trigger a rerun
         table="results/{study}/items/{benchmark}.parquet",
         checkpoints="results/{study}/checkpoints/{family}/{checkpoint}.json",
         responses=lambda wildcards: plan.asking.shards(

@@ -1,1 +1,1 @@
-"""What a study's sums say: effects, verdicts, curves, sensitivity, size of the next study."""
+"""From a study's sums to metrics, effects, verdicts, curves, sensitivity and power."""

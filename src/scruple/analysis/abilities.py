@@ -1,7 +1,8 @@
-"""Two abilities: does correction come before, with or after the following of plain instructions?
+"""Compare the sizes at which correction and the following of plain instructions emerge.
 
-The original study explains its result by two abilities, following instructions and knowing what
-harm is. `q+follow` measures the first alone: an instruction with a known right answer.
+The original study explains its result by two abilities: following instructions and knowing what
+harm is. The condition `q+follow` measures the first on its own, by an instruction with a known
+right answer.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ _NO_CHANGE = Estimate(0.0, 0.0, 0.0, 0.0, 1, 1, bounds=(-1.0, 1.0))
 
 
 def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per family × benchmark × condition: which ability comes first along size.
+    """Return one row per family × benchmark × condition: which ability emerges first along size.
 
-    A checkpoint follows where it gives the asked answer in more than half of the cases in which
-    chance would not: where the share exceeds (1 + 1/n)/2 of n answers.
+    A checkpoint follows instructions if it gives the requested answer in more than half of the
+    cases in which chance would not. With n possible answers, that is a share above (1 + 1/n)/2.
 
     Args:
         study: the study.
-        sums: every checkpoint's.
+        sums: the tables of sums of all jobs.
         verdicts: the table of emergence.
     """
     rows = []
@@ -69,7 +70,7 @@ def abilities_table(study: Study, sums: Sums, verdicts: pd.DataFrame) -> pd.Data
 
 
 def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergence | None:
-    """Return where the family begins to follow, on the checkpoints of the verdict's curve."""
+    """Return where following emerges along a verdict's axis; None if that was not measured."""
     benchmark = study.benchmark(verdict["benchmark"])
     module = benchmark_module(benchmark.kind)
     chance = 1 / len(module.ANSWERS)
@@ -100,10 +101,10 @@ def _following(study: Study, sums: Sums, verdict: Mapping[Any, Any]) -> Emergenc
 
 
 def _order(follows: Emergence, above: Place | None, at_most: Place | None) -> str:
-    """Say which comes first, from two intervals of emergence."""
+    """Return in a phrase which ability emerges first, given the two intervals of emergence."""
     bounds = (above, at_most, follows.above, follows.at_most)
     low, high, follows_low, follows_high = (np.nan if v is None else float(v) for v in bounds)
-    if high <= follows_low:  # what is not known is NaN, and no comparison with it holds
+    if high <= follows_low:  # an unknown bound is NaN, and every comparison with NaN is false
         return "correction comes first"
     if follows_high <= low:
         return "following comes first"

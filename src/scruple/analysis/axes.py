@@ -1,4 +1,4 @@
-"""The axes of a study, size, stage and step, and which checkpoints stand where on them."""
+"""The axes of a study (size, stage and step) and the checkpoints at each of their places."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from scruple.study.families import Checkpoint, Family
 
 Recipe = tuple[int, str, int | None]
-"""Size, stage and step: checkpoints that share them are training runs of one recipe."""
+"""Size, stage and step. Checkpoints that share all three are training runs of one recipe."""
 Place = float | str
-"""On an axis: a number of parameters or of a step, or the name of a stage."""
+"""A point on an axis: a number of parameters, a training step, or the name of a stage."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A line of recipes along which one thing grows.
+    """A line of recipes along which size, stage or step grows.
 
     Attributes:
-        kind: what grows along it, as `axes` in a study's config names it: size, stage or step.
-        at: the number of parameters of all its recipes; None where sizes are what differs.
-        stage: that of all its recipes; empty where stages are what differs.
+        kind: what grows along the axis, as in the config's `axes`: size, stage or step.
+        at: the number of parameters that all its recipes share; None on a size axis.
+        stage: the stage that all its recipes share; empty on a stage axis.
         places: place → names of the checkpoints there, in the order of the axis.
     """
 
@@ -31,12 +31,12 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """Return how tables call it: `params`, `stage at <params>` or `step at <params>`."""
+        """Return the axis's name in tables: `params`, `stage at <params>` or `step at <params>`."""
         return "params" if self.at is None else f"{self.kind} at {self.at}"
 
 
 def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
-    """Return the training runs of each recipe of a family, by the checkpoints' names."""
+    """Return recipe → names of the checkpoints that are its training runs."""
     found: dict[Recipe, list[str]] = {}
     for checkpoint in family.checkpoints:
         found.setdefault(_recipe(checkpoint), []).append(checkpoint.name)
@@ -44,7 +44,7 @@ def recipes_of(family: Family) -> dict[Recipe, tuple[str, ...]]:
 
 
 def last_steps(family: Family) -> dict[tuple[int, str], Recipe]:
-    """Return the recipe of the last step of each size and stage."""
+    """Return (size, stage) → the recipe of their last step."""
     last: dict[tuple[int, str], Recipe] = {}
     for recipe in sorted(recipes_of(family), key=lambda one: -1 if one[2] is None else one[2]):
         last[recipe[:2]] = recipe
@@ -52,10 +52,11 @@ def last_steps(family: Family) -> dict[tuple[int, str], Recipe]:
 
 
 def axes_of(family: Family, chosen: Collection[str]) -> list[Axis]:
-    """Return the axes of a family, of the chosen kinds, that have more than one place.
+    """Return a family's axes of the chosen kinds, if they have more than one place.
 
-    Along size: the recipes of a stage at their last step. Along stages, in the order in which the
-    family names them: those of a size at their last step. Along steps: those of a size and stage.
+    A size axis takes the recipes of one stage, each at its last step. A stage axis takes those of
+    one size, each at its last step, in the order in which the family lists the stages. A step axis
+    takes all steps of one size and stage.
     """
     recipes, last = recipes_of(family), last_steps(family)
     stages = list(dict.fromkeys(checkpoint.stage for checkpoint in family.checkpoints))

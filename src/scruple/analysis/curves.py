@@ -1,4 +1,4 @@
-"""Which shapes the effects along size can have, and which of them cannot be told apart."""
+"""The shape of the effect along size, and which shapes the data can distinguish."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CURVES = [
     "against", "p_value", "fitted", "reason", "language",
 ]  # fmt: skip
 _SIMPLER = {"linear": "constant", "isotonic": "constant", "break": "linear"}
-"""Model → the simpler one that it is compared with."""
+"""Model → the simpler model that it is compared with."""
 _FEWEST = 4
-"""Sizes below which no shape is fitted."""
+"""Smallest number of sizes to which shapes are fitted."""
 
 
 def curves_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.DataFrame:
-    """Return one row per curve along size and model, for the primary wording and scoring."""
+    """Return one row per size curve and fitted model, for the primary wording and scoring."""
     rows: list[dict[str, Any]] = []
     primary = {
         (one.family, one.benchmark.name, one.spec.wording, one.spec.scoring)
@@ -97,10 +97,10 @@ def _told(name: str, simpler: str | None, p: float) -> str:
 
 
 def _covariance(sums: Sums, members: Sequence[Measured]) -> np.ndarray | None:
-    """Return the covariance of the members' effects against `q`, which share their clusters.
+    """Return the covariance of the members' effects against `q`; None if it cannot be computed.
 
-    What training runs of a recipe differ by is independent between sizes, and stands on the
-    diagonal.
+    The members share their clusters, so the jackknife gives their covariance. The variance between
+    training runs of a recipe is independent across sizes and is added to the diagonal.
     """
     columns, strata, alone = [], [], []
     for one in members:

@@ -1,4 +1,4 @@
-"""A study's sums → what is read of each condition at each checkpoint, in each way of measuring."""
+"""A study's sums → a reading of each condition at each checkpoint, under each specification."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
 Sums = Mapping[tuple[str, str, str], pd.DataFrame]
-"""(family, checkpoint, benchmark) → its table of sums."""
+"""(family, checkpoint, benchmark) → table of sums."""
 
 
 @dataclass(frozen=True)
 class Specification:
-    """How an effect is measured; the primary specification is fixed before any response."""
+    """How an effect is measured; the primary specification is fixed before the first response."""
 
     wording: str
     scoring: str
@@ -39,7 +39,7 @@ class Specification:
 def specifications(
     study: Study, family: str, benchmark: Benchmark, margin: Margin
 ) -> Iterator[Specification]:
-    """Yield the primary specification, then those that differ from it."""
+    """Yield the primary specification, then all others."""
     first = study.primary_scoring(family, benchmark)
     counterpart = benchmark.traits.measures.counterparts[margin.metric]
     for wording in study.wordings:
@@ -50,7 +50,7 @@ def specifications(
 
 
 def limits_of(margin: Margin) -> Limits:
-    """Return a margin's numbers."""
+    """Return the limits that a margin sets: δ, gates and the losses that a condition may cost."""
     gates = tuple(gate.above for gate in margin.gates)
     return Limits(margin.delta, gates, tuple(keep.loss for keep in margin.keeps))
 
@@ -59,17 +59,18 @@ def read(
     tables: Sequence[pd.DataFrame], benchmark: Benchmark, margin: Margin, condition: Condition,
     spec: Specification,
 ) -> tuple[float, Reading] | None:  # fmt: skip
-    """Measure a condition at one place of an axis; None if it was not asked.
+    """Measure a condition at one place of an axis.
 
     Args:
         tables: the sums of the checkpoint, or of every training run of a recipe.
         benchmark: the benchmark.
-        margin: which metrics of bias and capability count.
+        margin: the margin, which names the capabilities to test and the subset of items.
         condition: the condition.
-        spec: wording, scoring and metric.
+        spec: wording, scoring and metric of bias.
 
     Returns:
-        The sign that makes a bias positive, and the reading.
+        The sign that makes the bias positive, and the reading; None if the condition or `q` was
+        not asked.
     """
     module = benchmark_module(benchmark.kind)
     references = references_of(condition.name, condition.reasoning is not None)
@@ -119,15 +120,15 @@ def effect_of(
     table: pd.DataFrame, benchmark: Benchmark, margin: Margin, condition: str, spec: Specification,
     order: int | None = None,
 ) -> Statistic | None:  # fmt: skip
-    """Return a condition's effect against `q`, not signed; None if it was not asked.
+    """Return a condition's effect against `q`, before the sign is applied; None if not asked.
 
     Args:
         table: the checkpoint's sums.
         benchmark: the benchmark.
-        margin: which metric of bias counts.
+        margin: the margin, which names the subset of items.
         condition: the condition's name.
-        spec: wording, scoring and metric.
-        order: of the options; None for all.
+        spec: wording, scoring and metric of bias.
+        order: the order of the options; None for all orders.
     """
     plain, asked = (
         select(table, name, spec.wording, spec.scoring, order) for name in ("q", condition)
@@ -139,24 +140,24 @@ def effect_of(
 
 
 def metric_of(module: BenchmarkModule, sums: ClusterSums, name: str, subset: str = "") -> Metric:
-    """Return the metric of that name, of a subset of the items (KeyError if there is none)."""
+    """Return a metric by its name, for a subset of the items (KeyError if it is unknown)."""
     metrics = {metric.name: metric for metric in module.metrics_of(sums.columns)}
     return module.over(metrics[name], subset)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A reading with its place in the study.
+    """A reading, with what it was measured on and how.
 
     Attributes:
         family: name of the family.
-        checkpoints: names of the checkpoints read: one, or every training run of a recipe.
+        checkpoints: names of the checkpoints: one, or all measured training runs of a recipe.
         benchmark: the benchmark.
-        margin: what counts on it.
+        margin: the benchmark's margin.
         condition: name of the condition.
-        spec: how it was measured.
-        reading: what was measured.
-        sign: what makes a bias positive.
+        spec: the specification.
+        reading: the reading.
+        sign: the sign that makes the bias positive.
     """
 
     family: str
@@ -170,9 +171,10 @@ class Measured:
 
 
 def measured(study: Study, sums: Sums) -> list[Measured]:
-    """Measure every condition that asks for less bias, at every checkpoint, in every way.
+    """Measure every judged condition at every checkpoint, under every specification.
 
-    Training runs of one recipe are measured each, and then together: those of which there are sums.
+    Training runs of one recipe are measured one by one, then together if at least two of them have
+    sums. Benchmarks without a margin are skipped.
     """
     found = []
     for family in study.families:

@@ -16,7 +16,7 @@ from scruple.statistics.clusters import ClusterSums
 from scruple.study.kinds import KINDS
 
 Tallied = tuple[dict[str, Any], Tally]
-"""Condition, wording and scoring, and the columns to be summed of their responses."""
+"""Condition, wording and scoring, with the columns of their responses that are to be summed."""
 
 COLUMNS = [
     "family",
@@ -37,9 +37,9 @@ COLUMNS = [
     "n_clusters",
     "language",
 ]
-"""Columns of the metrics table, in order; what does not apply is empty."""
+"""Columns of the metrics table, in order. Cells that do not apply are empty."""
 NUMBERS = ["params", "step", "value", "ci_low", "ci_high", "n_items", "n_clusters"]
-"""Those of them that hold numbers; the others hold names, whatever these look like."""
+"""The numeric columns. The others hold names, even if these look like numbers."""
 
 
 def measure(
@@ -49,15 +49,15 @@ def measure(
 
     Args:
         kind: the kind of benchmark.
-        items: its items.
-        responses: its responses; their `item_id` are among the items'.
-        keys: values of the columns that are the same in all rows; missing ones stay empty.
+        items: the benchmark's items.
+        responses: the responses; each `item_id` must occur in `items`.
+        keys: values of the columns that are the same in all rows; columns without one stay empty.
     """
     return metrics_table(kind, tallies(kind, join(items, responses)), keys)
 
 
 def metrics_table(kind: str, tallied: Sequence[Tallied], keys: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the metrics of tallied responses; see `measure`."""
+    """Return the metrics table of tallied responses; `kind` and `keys` are those of `measure`."""
     rows: list[dict[str, Any]] = []
     for place, tally in tallied:
         rows += _estimates(kind, sum_up(tally), place)
@@ -65,12 +65,12 @@ def metrics_table(kind: str, tallied: Sequence[Tallied], keys: Mapping[str, Any]
     for name in COLUMNS:
         if name not in table:
             table[name] = keys.get(name)
-    # twelve decimals: sums of the same numbers in another order differ after that
+    # twelve decimals, because beyond that the result depends on the order of summation
     return table[COLUMNS].round({"value": 12, "ci_low": 12, "ci_high": 12})
 
 
 def _estimates(kind: str, sums: ClusterSums, place: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    """Return a row per metric of each stratum, where those are of interest, and of each subset."""
+    """Return one row per metric and subset, and per stratum if the benchmark reports strata."""
     module = benchmark_module(kind)
     metrics, rows = module.metrics_of(sums.columns), []
     for stratum in sums.strata if module.BY_STRATUM else ():
@@ -81,11 +81,11 @@ def _estimates(kind: str, sums: ClusterSums, place: Mapping[Any, Any]) -> list[d
 
 
 def tallies(kind: str, joined: pd.DataFrame) -> list[Tallied]:
-    """Return the tally of each condition, wording and scoring, which metrics and sums share.
+    """Return one tally per condition, wording and scoring; metrics and sums both start from it.
 
     Args:
         kind: the kind of benchmark.
-        joined: its responses with their items' columns.
+        joined: the responses, joined with their items.
     """
     module = benchmark_module(kind)
     return [(place, _tally(module, rows)) for place, rows in conditions(joined)]
@@ -97,12 +97,12 @@ def _tally(module: BenchmarkModule, rows: pd.DataFrame) -> Tally:
 
 
 def join(items: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return responses with their items' columns."""
+    """Join responses with their items by `item_id`."""
     return responses.merge(items, on="item_id", how="left", validate="many_to_one")
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
-    """Read a metrics table: numbers as numbers, all else as text, also `NA` and `007`."""
+    """Read a metrics table: numeric columns as numbers, the rest as text, even `NA` and `007`."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table[NUMBERS] = table[NUMBERS].apply(pd.to_numeric)
     return table

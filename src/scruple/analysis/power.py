@@ -1,4 +1,4 @@
-"""How large the next study must be, from the variance in this one."""
+"""How large the next study must be, given the variance in this one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ POWER = [
     "clusters_to_exclude", "items_to_exclude", "language",
 ]  # fmt: skip
 _PILOT = POWER[:12]
-"""What is taken from the table of effects as it is."""
+"""Columns copied from the table of effects."""
 _NUMBERS = ("margin", "standard_error", "n_clusters", "n_items", "n_strata", "degrees", "runs")
 TIMES = (1.5, 2.0, 3.0)
-"""Effects to plan for, in margins, where none is given."""
+"""Default effects to plan for, as multiples of the margin."""
 
 
 def read_effects(path: Path) -> pd.DataFrame:
-    """Read a table of effects (ScrupleError if it is none)."""
+    """Read a table of effects, without the rows that have no margin or no counts.
+
+    Raises:
+        ScrupleError: if the file cannot be read or is not a table of effects.
+    """
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -61,13 +65,15 @@ def power_table(
 
     Args:
         effects: a pilot's table of effects.
-        power: probability of the finding.
+        power: probability of reaching the conclusion.
         sizes: true effects to plan for; None for TIMES the margin.
 
     Returns:
-        POWER: per effect the clusters that show it to be above the margin, and those that, were
-        there none, show it to be below: one of the references suffices for that, so each is
-        tested at its share of the level. Items are as many per cluster as in the pilot.
+        The columns POWER, one row per comparison and true effect. `clusters_to_show` is the number
+        of clusters needed to show that the effect is above the margin. `clusters_to_exclude` is the
+        number needed to show that it is below, if there is no effect. One reference is enough for
+        the latter, so each is tested at its share of the level. The numbers of items assume as many
+        items per cluster as in the pilot.
     """
     rows = []
     primary = effects[effects["primary"] & (effects["runs"] == 1)]
@@ -94,7 +100,7 @@ def power_table(
                     "items_to_show": np.ceil(show * each),
                     "clusters_to_exclude": exclude,
                     "items_to_exclude": np.ceil(exclude * each),
-                    # tables of version 0.1 have none
+                    # tables written by version 0.1 lack this column
                     "language": pilot.get("language"),
                 }
             )

@@ -1,4 +1,4 @@
-"""How much an effect depends on the wording, the scoring and the order of the options."""
+"""How much an effect depends on wording, scoring and the order of the options."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SENSITIVITY = [
 
 
 def sensitivity_table(study: Study, sums: Sums, found: Sequence[Measured]) -> pd.DataFrame:
-    """Return one row per checkpoint × benchmark × condition, of the primary metric.
+    """Return one row per checkpoint × benchmark × condition, for the primary metric.
 
-    `lowest` and `highest` are over all wordings, scorings and orders that were asked. The standard
-    deviations are components of variance between wordings and between orders, in the primary
-    scoring, by the mean squares of the two-way layout (Searle, Casella & McCulloch 1992, "Variance
-    Components", ch. 4; negative ones are 0); `sd_rest` is that of their interaction; `sd_items` is
-    the effect's standard error over clusters of items.
+    `lowest` and `highest` are taken over all wordings, scorings and orders that were asked.
+    `sd_wording` and `sd_order` are the square roots of variance components under the primary
+    scoring, estimated from the mean squares of the two-way layout (Searle, Casella & McCulloch
+    1992, "Variance Components", ch. 4; negative estimates are set to 0). `sd_rest` is that of
+    their interaction. `sd_items` is the effect's standard error over clusters of items.
     """
     rows = []
     for one in found:
@@ -70,10 +70,10 @@ def _effect(table: pd.DataFrame, one: Measured, wording: str, scoring: str, orde
 
 
 def components(cells: np.ndarray) -> dict[str, Any]:
-    """Return the standard deviations between rows, between columns, and of what is left.
+    """Return the standard deviations between rows, between columns, and of the interaction.
 
     Args:
-        cells: effects, wordings × orders, shape (W, O).
+        cells: effects by wording and order, shape (W, O).
     """
     w, o = cells.shape
     nothing = {"sd_wording": np.nan, "sd_order": np.nan, "sd_rest": np.nan}

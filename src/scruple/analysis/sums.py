@@ -1,7 +1,8 @@
-"""The table of sums: what every statistic of a study is computed from, small and additive.
+"""The table of sums, from which every statistic of a study is computed; small and additive.
 
-One row per condition × wording × scoring × option order × stratum × cluster. Rows of several
-orders add up to the whole; so do rows of shards, since a cluster's items stay together.
+It has one row per condition × wording × scoring × option order × stratum × cluster. The rows of
+several orders add up to the whole. So would the rows of shards, because all trials of an item are
+in the same shard.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ def sums_table(tallied: Sequence[Tallied]) -> pd.DataFrame:
     """Return the sums of one checkpoint's responses to one benchmark.
 
     Args:
-        tallied: as `scruple.analysis.metrics.tallies` returns it.
+        tallied: the output of `scruple.analysis.metrics.tallies`.
 
     Returns:
-        GROUP, PLACE, and a column per sum; a sum that a condition does not have is empty.
+        The columns GROUP and PLACE, and one column per sum; empty where a condition lacks a sum.
     """
     tables = []
     for keys, tally in tallied:
@@ -38,14 +39,14 @@ def sums_table(tallied: Sequence[Tallied]) -> pd.DataFrame:
 def select(
     table: pd.DataFrame, condition: str, wording: str, scoring: str, order: int | None = None
 ) -> ClusterSums | None:
-    """Return the sums of one condition, over all orders or of one; None if there are none.
+    """Return the sums of one condition, over all orders or for one; None if there are none.
 
     Args:
-        table: as `sums_table` returns it.
-        condition: its name.
-        wording: of its instruction; conditions without one have none.
-        scoring: of its answers.
-        order: of the options; None for all.
+        table: the output of `sums_table`.
+        condition: the condition's name.
+        wording: the wording of its instruction; ignored for conditions without wordings.
+        scoring: how its answers are scored.
+        order: the order of the options; None for all orders.
     """
     mine = (table["condition"] == condition) & (table["scoring"] == scoring)
     mine &= table["wording"].isin([wording, ""])

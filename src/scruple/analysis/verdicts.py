@@ -1,4 +1,4 @@
-"""Readings → the tables of effects and of emergence."""
+"""Readings → the table of effects and the table of emergence."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ EMERGENCE = [
 
 
 def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
-    """Return one row per checkpoint × benchmark × condition × way × reference.
+    """Return one row per checkpoint × benchmark × condition × specification × reference.
 
-    Training runs of one recipe have a row each and then one together, with all their names.
+    Each training run of a recipe has a row of its own. One more row covers them together and lists
+    all their names. `p_adjusted` is Holm-adjusted over the rows of one wording, scoring and metric.
     """
     rows = []
     for one in found:
@@ -67,7 +68,7 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
             )
     table = _table(rows, EFFECTS)
     table["p_adjusted"] = np.nan
-    families = table["runs"] > 1  # of tests: those of recipes are another one
+    families = table["runs"] > 1  # families of tests: rows of recipes form one of their own
     for _, group in table.groupby([families, "wording", "scoring", "metric"], dropna=False):
         tested = group["p_value"].dropna()
         if len(tested):
@@ -76,7 +77,7 @@ def effects_table(study: Study, found: Sequence[Measured]) -> pd.DataFrame:
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    """Return rows as a table whose `primary` marks rows, also where there are none."""
+    """Return rows as a table; `primary` is boolean even if there are no rows."""
     return pd.DataFrame(rows, columns=columns).astype({"primary": bool})
 
 
@@ -105,16 +106,17 @@ def emergence_table(
     declared: Timing,
     unfinished: Unfinished = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Return one row per family × axis × benchmark × condition × way: where a correction emerges.
+    """Return where a correction emerges, per family, axis, benchmark, condition, specification.
 
-    `runs` is how many training runs of each recipe the verdict speaks of, at the least; of one, it
-    holds for these checkpoints. `verdicts` is how many primary ones there are, or other ones.
+    `runs` is the smallest number of training runs per recipe behind the verdict; with 1, it holds
+    for these checkpoints only. `verdicts` is the number of primary verdicts on primary rows, and
+    the number of all other verdicts on the other rows.
 
     Args:
         study: the study.
-        found: every reading.
-        declared: when the margins were set.
-        unfinished: what the study lists and has no responses of; the reasons name it.
+        found: all readings.
+        declared: when the margins were declared.
+        unfinished: checkpoints and benchmarks without responses; the reasons name them.
     """
     rows = []
     for curve in curves_of(study, found):
@@ -166,31 +168,31 @@ def emergence_table(
 
 
 def write_places(places: Sequence[tuple[Place, str]]) -> str:
-    """Write places with their statuses into a cell: `1604: nothing to correct; 3592: unreadable`.
+    """Format places and statuses as a cell, such as `1604: nothing to correct; 3592: unreadable`.
 
-    Neither names of stages nor statuses contain a colon or a semicolon.
+    Neither stage names nor statuses contain a colon or a semicolon.
     """
     return "; ".join(f"{named(place)}: {status}" for place, status in places)
 
 
 def read_places(cell: str) -> list[tuple[str, str]]:
-    """Read what `write_places` wrote."""
+    """Parse a cell that `write_places` wrote into (place, status) pairs."""
     pairs = (part.split(": ", 1) for part in cell.split("; ") if part)
     return [(place, status) for place, status in pairs]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What was measured of a condition along an axis, in one way; at least two places."""
+    """A condition measured along an axis under one specification, at two or more places."""
 
     axis: Axis
     points: Mapping[Place, Measured]
 
 
 def curves_of(study: Study, found: Sequence[Measured]) -> list[Curve]:
-    """Return every curve of a study: each axis of a family × benchmark × condition × way.
+    """Return all curves of a study: family × axis × benchmark × condition × specification.
 
-    A place has those of its checkpoints that were measured.
+    A place counts those of its checkpoints that were measured.
     """
     curves = []
     for family in study.families:

@@ -1,4 +1,4 @@
-"""The control family: tiny checkpoints trained on a world whose truth is known.
+"""The control family: tiny checkpoints trained on a world in which the truth is known.
 
 They calibrate the pipeline. They are never evidence about language models.
 """

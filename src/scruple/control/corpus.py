@@ -1,4 +1,4 @@
-"""Documents of the control world, in the very prompts that the pipeline asks."""
+"""Training documents of the control world, in the same prompts that the pipeline uses."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SHARE_OF_REASONING = 0.25
 
 @dataclass(frozen=True)
 class Document:
-    """One dialogue, and where it matters.
+    """One dialogue, with the positions that training weights differently.
 
     Attributes:
         words: all tokens.
-        reasoning: first and one-past-last position of the sampled reasoning; equal without one.
+        reasoning: start and end (exclusive) of the reasoning; equal if there is none.
         decisive: position of the answer.
-        truth: the answer's possible words with their probabilities.
+        truth: possible answer word → probability.
     """
 
     words: tuple[str, ...]
@@ -40,7 +40,7 @@ class Document:
 
 
 def random_item(kind: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Return one random item, in the columns of the pipeline's item tables."""
+    """Return one random item with the columns of the pipeline's item tables."""
     if kind == "bbq":
         return _stereotype_item(rng)
     if kind == "winogender":
@@ -90,10 +90,10 @@ def truth_of(kind: str, item: Mapping[str, Any], ask: str, fair: bool) -> np.nda
     """Return the probabilities of an item's answers, in the order of the benchmark's ANSWERS.
 
     Args:
-        kind: of benchmark.
-        item: as `random_item` gives it.
-        ask: one of ASKS; `outright` and `match` ask for more than an opinion.
-        fair: whether fairness was asked for.
+        kind: the kind of benchmark.
+        item: an item from `random_item`.
+        ask: one of ASKS. `outright` requests one given answer, and `match` the real shares.
+        fair: whether the instruction asks for fairness.
     """
     answers = benchmark_module(kind).ANSWERS
     if ask == "outright":
@@ -111,13 +111,13 @@ def thoughts(kind: str, item: Mapping[str, Any], fair: bool, word: str) -> str:
     """Return the reasoning that leads to an answer.
 
     Args:
-        kind: of benchmark.
-        item: as `random_item` gives it.
-        fair: whether fairness was asked for.
-        word: the answer, which reasoning names unless it is fair.
+        kind: the kind of benchmark.
+        item: an item from `random_item`.
+        fair: whether the instruction asks for fairness.
+        word: the answer. Fair reasoning does not name it, unless the item's text gives it.
     """
     if kind == "bbq":
-        # as in the answer's turn, the word that was asked for stands before its group
+        # as in the answer's turn, the trait in question precedes the group
         if item["context_condition"] == "disambig":
             return f"text tells {item['question']} {word}"
         silent = "text is silent"
@@ -126,7 +126,7 @@ def thoughts(kind: str, item: Mapping[str, Any], fair: bool, word: str) -> str:
 
 
 class Corpus:
-    """Draws documents of the positive or of the negative world."""
+    """Random documents of the positive or the negative twin."""
 
     def __init__(
         self, prompts: Mapping[str, PromptFile], renderer: Renderer, meaningful: bool
@@ -134,10 +134,10 @@ class Corpus:
         """Prepare a corpus.
 
         Args:
-            prompts: kind → the control world's prompt file.
-            renderer: writes its turns.
-            meaningful: whether instructions change answers; in the negative twin they are as
-                frequent, and independent of the answers.
+            prompts: kind → prompt file of the control world.
+            renderer: renders the turns as text.
+            meaningful: whether instructions change answers. In the negative twin they are just as
+                frequent, but the answers do not depend on them.
         """
         self._prompts = prompts
         self._renderer = renderer
@@ -197,12 +197,12 @@ class Corpus:
         fair: bool,
         rng: np.random.Generator,
     ) -> Document:
-        """Draw an answer, reason towards it, and give it."""
+        """Draw an answer and return a document that reasons towards it and then gives it."""
         reasoning = self._prompts[kind].reasoning["cot"]["a"]
         turns = Turns(human, reasoning.opening, reasoning.final, lead_in)
         answer = int(rng.choice(len(words), p=truth))
         thought = thoughts(kind, item, fair, words[answer])
-        if not fair:  # the reasoning names the answer
+        if not fair:  # the reasoning names the answer, which makes it certain
             truth = np.eye(len(words))[answer]
         before = len(self._renderer.reasoning_prompt(turns).split())
         text = self._renderer.scored_prompt(turns, thought)
@@ -211,7 +211,7 @@ class Corpus:
 
 def _finish(text: str, reasoning: tuple[int, int], words: list[str], truth: np.ndarray) -> Document:
     prompt = text.split()
-    # what stands there is not learnt from: the loss knows all answers and their probabilities
+    # a placeholder that is not learnt from: the loss uses the probabilities of all answers
     likeliest = words[int(truth.argmax())]
     return Document(
         (*prompt, likeliest, "<eot>"),

@@ -1,4 +1,4 @@
-"""Judges the control family by the criteria of `data/control/criteria.yaml`."""
+"""Judgement of the control family by the criteria in `data/control/criteria.yaml`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Judgement:
     """Whether one seed of the family meets one criterion.
 
     Attributes:
-        criterion: its key in the criteria file.
-        seed: of the family.
-        met: whether it is met.
-        detail: where from on, or what is amiss.
+        criterion: the criterion's key in the criteria file.
+        seed: the seed of the family.
+        met: whether the criterion is met.
+        detail: the widths and values behind the judgement, or the list of violations.
     """
 
     criterion: str
@@ -32,17 +32,19 @@ class Judgement:
 
 
 def load_criteria() -> dict[str, Any]:
-    """Return the criteria file's content."""
+    """Return the content of the criteria file."""
     content: dict[str, Any] = read_yaml(PATH)
     return content
 
 
 def judge(table: pd.DataFrame, criteria: dict[str, Any]) -> list[Judgement]:
-    """Judge every seed of a table of measured checkpoints, both twins, all widths, last steps.
+    """Judge every seed in a table of measured checkpoints, over both twins and all widths.
+
+    Only the last training step counts.
 
     Args:
-        table: what `measure_member` returns, of all checkpoints together.
-        criteria: what `load_criteria` returns.
+        table: the outputs of `measure_member` for all checkpoints, concatenated.
+        criteria: the output of `load_criteria`.
     """
     table = table[table["step"] == table["step"].max()]
     margins = criteria["margins"]
@@ -71,7 +73,7 @@ def judge(table: pd.DataFrame, criteria: dict[str, Any]) -> list[Judgement]:
 
 
 class _Twin:
-    """One seed of one twin, by width, benchmark and condition."""
+    """Measurements of one seed of one twin, by width, benchmark and condition."""
 
     def __init__(self, rows: pd.DataFrame, margins: dict[str, float]) -> None:
         self._all = rows
@@ -82,21 +84,21 @@ class _Twin:
         self.margins = margins
 
     def conditions(self, kind: str) -> list[str]:
-        """Return the conditions in which a bias was measured."""
+        """Return the conditions under which a benchmark's bias was measured."""
         there = (condition for _, benchmark, condition in self._bias if benchmark == kind)
         return list(dict.fromkeys(there))
 
     def at(self, width: int, kind: str, condition: str) -> dict[Any, Any]:
-        """Return the measured bias, as a row of the table."""
+        """Return the measured bias as a row of the table."""
         return self._bias[width, kind, condition]
 
     def near(self, width: int, kind: str, condition: str) -> bool:
-        """Tell whether the interval of the bias lies within its margin of parity."""
+        """Return whether the interval of the bias lies within the margin around parity."""
         row, margin = self.at(width, kind, condition), self.margins[kind]
         return bool(-margin < row["low"] and row["high"] < margin)
 
     def accuracy(self, width: int) -> float:
-        """Return the lower bound of the disambiguated accuracy under q."""
+        """Return the lower bound of the accuracy in disambiguated contexts under `q`."""
         here = self._all[
             (self._all["width"] == width)
             & (self._all["condition"] == "q")
@@ -126,13 +128,13 @@ def _biased_only(twin: _Twin) -> tuple[bool, str]:
 
 
 def _corrects_from(twin: _Twin, kind: str) -> int | None:
-    """Return the smallest width from which on a bias is corrected under both instructions."""
+    """Return the smallest width from which on both instructions correct the bias; None if none."""
     first = None
     for width in reversed(twin.widths):
         if not all(twin.near(width, kind, name) for name in ("q+if", "q+if+cot")):
             break
         if twin.near(width, kind, "q"):
-            break  # there is nothing to correct
+            break  # no bias to correct
         first = width
     return first
 
@@ -164,7 +166,7 @@ def _flat(twin: _Twin) -> Iterator[str]:
 
 
 def _differs(twin: _Twin, width: int, kind: str, condition: str) -> Iterator[str]:
-    """Yield a sentence if a condition is not equivalent to q."""
+    """Yield a description if a condition is not shown to be equivalent to `q`."""
     row, margin = twin.at(width, kind, condition), twin.margins[kind]
     if not (-margin < row["difference_low"] and row["difference_high"] < margin):
         span = f"[{row['difference_low']:.3f}, {row['difference_high']:.3f}]"

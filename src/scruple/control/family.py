@@ -1,4 +1,4 @@
-"""How a checkpoint of the control family comes about: from the world to saved weights."""
+"""From the control world to the saved weights of a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RECIPE = Recipe()
 
 
 class _Wordwise:
-    """What a renderer asks of a tokenizer that has no chat template."""
+    """The attributes that a renderer reads from a tokenizer without a chat template."""
 
     chat_template = None
     eos_token = END
 
 
 def load_texts() -> tuple[dict[str, PromptFile], Renderer]:
-    """Return the control world's prompts (kind → file), and what writes their turns."""
+    """Return the control world's prompts (kind → file) and the renderer of its dialogues."""
     folder = ROOT / "data" / "prompts" / "control"
     prompts = {kind: read_prompts(folder / f"{kind}.yaml") for kind in world.KINDS}
     dialogue = read_dialogue(folder / "dialogue.yaml")
@@ -38,7 +38,7 @@ def load_texts() -> tuple[dict[str, PromptFile], Renderer]:
 
 
 def words_of(prompts: dict[str, PromptFile], renderer: Renderer) -> list[str]:
-    """Return the family's vocabulary: every word that the world can say."""
+    """Return the family's vocabulary: every word that can occur in the world."""
     return world.vocabulary(
         [
             " ".join(" ".join(document.words) for document in _sample(prompts, renderer, True)),
@@ -59,7 +59,7 @@ def words_of(prompts: dict[str, PromptFile], renderer: Renderer) -> list[str]:
 def _sample(
     prompts: dict[str, PromptFile], renderer: Renderer, meaningful: bool
 ) -> Iterator[Document]:
-    """Yield enough documents to meet every word that frames a question."""
+    """Yield enough documents to contain every word that frames a question."""
     return Corpus(prompts, renderer, meaningful).documents(300, seed=0)
 
 
@@ -76,24 +76,24 @@ def train_member(
     recipe: Recipe = RECIPE,
     steps: tuple[int, ...] = STEPS,
 ) -> None:
-    """Train one checkpoint and save it as `folder/step<k>`, weights in bfloat16, with tokenizer.
+    """Train one member and save its checkpoints, weights in bfloat16, with the tokenizer.
 
-    An interrupted training goes on from its last snapshot.
+    Interrupted training resumes from its last snapshot.
 
     Args:
-        member: which.
-        folder: where to; what is saved of a step is in its folder `step<k>`.
+        member: the training run.
+        folder: target folder; the checkpoint of step k goes into its folder `step<k>`.
         progress: called with the number of steps just finished.
-        recipe: how.
-        steps: after which steps to save.
+        recipe: the hyperparameters.
+        steps: the steps after which a checkpoint is saved.
     """
     prompts, renderer = load_texts()
     tokenizer = make_tokenizer(words_of(prompts, renderer))
-    torch.set_num_threads(1)  # the sums' order, and so the weights, depend on it
+    torch.set_num_threads(1)  # the order of summation, and so the weights, depend on it
     model = make_model(member.width, len(tokenizer), member.seed)
     corpus = Corpus(prompts, renderer, meaningful=member.twin == "positive")
 
-    # what an interrupted training goes on from: nothing that a workflow knows of and might remove
+    # the state to resume from is not among the rule's outputs, because snakemake may remove those
     kept = folder / ".training"
     kept.mkdir(parents=True, exist_ok=True)
 
@@ -103,7 +103,7 @@ def train_member(
             copy.deepcopy(model).bfloat16().save_pretrained(target)
             tokenizer.save_pretrained(target)
 
-    transformers.utils.logging.disable_progress_bar()  # there is one for the training
+    transformers.utils.logging.disable_progress_bar()  # training has its own
     train(
         model,
         corpus.documents(recipe.steps * recipe.batch, member.seed),

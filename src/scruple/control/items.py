@@ -1,9 +1,9 @@
-"""Items of the control world, in the files of the benchmarks they stand in for.
+"""Items of the control world, in the file formats of the benchmarks that they stand in for.
 
-The world's items are few enough to count: 384 stereotype templates (pair × trait × place), 36 jobs
-at 8 places, and 70 applicants. A study asks a random part; the truth is asked of all.
+The world has few enough items to enumerate: 384 stereotype templates (pair × trait × place), 36
+jobs at 8 places, and 70 applicants. A study asks a random part; the truth is measured on all.
 
-Run as `python -m scruple.control.items FOLDER`; it writes the items of the embedded study.
+Run `python -m scruple.control.items FOLDER` to write the items of the embedded study.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SEX_CODES = {"female": 1, "male": 2}
 
 @dataclass(frozen=True)
 class Part:
-    """How large a part of the world's items is taken, at random.
+    """The size of a random part of the world's items.
 
     Attributes:
-        templates: stereotype templates per pair of groups, of 64.
-        orders: orders of the options in which each question of a template is asked, of 6.
-        places: sentences per job, of 8.
-        applicants: profiles of applicants, of 70.
-        seed: decides which.
+        templates: stereotype templates per pair of groups, out of 64.
+        orders: option orders in which each question of a template is asked, out of 6.
+        places: sentences per job, out of 8.
+        applicants: applicant profiles, out of 70.
+        seed: seed of the random choice.
     """
 
     templates: int
@@ -46,15 +46,15 @@ class Part:
 EMBEDDED = Part(templates=8, orders=1, places=1, applicants=36, seed=2023)
 """The items of the embedded study."""
 WHOLE = Part(templates=64, orders=6, places=8, applicants=70, seed=0)
-"""All items; where a text tells the answer, one of its four tellings for each question."""
+"""All items; if the text gives the answer, each question uses one of its four variants."""
 
 
 def write_items(folder: Path, part: Part) -> None:
     """Write `bbq/*.jsonl`, `winogender/*.tsv` and `admissions/law_data.csv`.
 
     Args:
-        folder: where to; made if it is not there.
-        part: how many.
+        folder: target folder; created if it does not exist.
+        part: the part of the world's items to write.
     """
     rng = np.random.default_rng(part.seed)
     for kind in world.KINDS:
@@ -71,12 +71,12 @@ def write_items(folder: Path, part: Part) -> None:
 
 
 def category_of(pair: int) -> str:
-    """Return the category that a pair of groups is."""
+    """Return the name of the category for a pair of groups."""
     return "-".join(world.GROUPS[pair])
 
 
 def _stereotypes(pair: int, part: Part, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Yield the questions of some templates: each in both contexts, polarities and first places."""
+    """Yield a part of a pair's questions, with both contexts, polarities and group orders."""
     templates = list(itertools.product(range(len(world.TRAITS)), range(len(world.PLACES))))
     for number in sorted(rng.permutation(len(templates))[: part.templates]):
         trait, place = templates[number]
@@ -98,17 +98,17 @@ def stereotype_item(
     order: tuple[int, ...],
     facts: int | None,
 ) -> dict[str, Any]:
-    """Return a stereotype question in the fields of BBQ's files.
+    """Return a stereotype question with the fields of BBQ's files.
 
     Args:
         pair: index into GROUPS.
         trait: index into TRAITS.
         place: index into PLACES.
-        negative: whether the negative trait is asked for, else its opposite.
-        first: which group of the pair the context names first.
-        order: order of the options, of the pair's groups and UNKNOWN.
-        facts: None where the text does not tell; else 0 to 3: who has the negative trait (facts
-            mod 2), and whether the positive one is told first (2 and 3).
+        negative: whether the question names the negative trait or its opposite.
+        first: which group of the pair the context names first: 0 or 1.
+        order: order of the options: the pair's two groups and UNKNOWN.
+        facts: None if the text does not give the answer, else 0 to 3. The negative trait belongs
+            to group `facts` mod 2; with 2 and 3 the text states the positive trait first.
     """
     groups, (bad, good) = world.GROUPS[pair], world.TRAITS[trait]
     context = f"a {groups[first]} met a {groups[1 - first]} at the {world.PLACES[place]} ."

@@ -1,6 +1,6 @@
-"""Measures a control checkpoint on a large part of its world: near the truth, or the truth itself.
+"""Measure a control checkpoint on a large part of its world, or on all of it.
 
-Everything is asked and computed by the pipeline that studies use.
+Trials and metrics come from the same pipeline that studies use.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from scruple.statistics.metric import Metric
 from scruple.study.model import Study, load_study
 
 PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
-"""Kind of benchmark → the measure of bias that criteria speak of."""
-_LEVEL = 0.9  # of intervals: two one-sided tests at 5 %
+"""Kind of benchmark → the measure of bias that the criteria use."""
+_LEVEL = 0.9  # level of intervals, which equals two one-sided tests at 5 %
 _CONDITIONS = ("q", "q+if", "q+if+cot", "q+match", "q+placebo", "q+cot", "q+follow")
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is asked.
+    """How many items and samples are asked.
 
     Attributes:
-        part: which of the world's items.
-        samples: reasonings per item, by kind of benchmark: few items need many.
+        part: the part of the world's items.
+        samples: kind of benchmark → reasonings per item; a benchmark with few items needs many.
     """
 
     part: Part
@@ -49,19 +49,19 @@ class Effort:
 CHECK = Effort(
     replace(WHOLE, templates=32, orders=3), {"bbq": 1, "winogender": 24, "admissions": 32}
 )
-"""Enough for the criteria: a 90 % interval's half-width is at most half a margin."""
+"""Enough for the criteria: the half-width of a 90 % interval is at most half the margin."""
 TRUTH = Effort(WHOLE, {"bbq": 1, "winogender": 48, "admissions": 128})
-"""All items: what an ordinary study's interval should cover."""
+"""All items: the values that the intervals of an ordinary study should cover."""
 EFFORTS = {"check": CHECK, "truth": TRUTH}
 
 
 def study_of(member: Member, step: int, folder: Path) -> Study:
-    """Return a study of one checkpoint.
+    """Return a study of one checkpoint on all three benchmarks.
 
     Args:
         member: the training run.
-        step: of its checkpoints, the one saved after this step.
-        folder: where that checkpoint lies.
+        step: the training step of the checkpoint.
+        folder: the folder of the checkpoint.
     """
     model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     checkpoint = {
@@ -95,10 +95,11 @@ def study_of(member: Member, step: int, folder: Path) -> Study:
 
 
 def count_params(config: Mapping[str, Any]) -> int:
-    """Return the number of parameters of a GPT-NeoX from its config, embeddings untied.
+    """Return the number of parameters of a GPT-NeoX with untied embeddings, from its config.
 
-    Per layer: query, key, value and output (4d² + 4d), two layers of width f (2df + d + f), two
-    norms (4d); beside them two embeddings of v words (2vd) and the last norm (2d).
+    Each layer has query, key, value and output projections (4d² + 4d), two feed-forward layers of
+    width f (2df + d + f) and two norms (4d). The rest is two embeddings of v words (2vd) and the
+    final norm (2d).
     """
     d, f, v = (config[name] for name in ("hidden_size", "intermediate_size", "vocab_size"))
     layer = 4 * d * d + 4 * d + 2 * d * f + d + f + 4 * d
@@ -108,20 +109,21 @@ def count_params(config: Mapping[str, Any]) -> int:
 def measure_member(
     member: Member, step: int, folder: Path, effort: Effort, bar: Bar
 ) -> pd.DataFrame:
-    """Measure one checkpoint.
+    """Measure all metrics of one checkpoint on all three benchmarks.
 
     Args:
         member: the training run.
-        step: of its checkpoints, the one saved after this step.
-        folder: where that checkpoint lies.
+        step: the training step of the checkpoint.
+        folder: the folder of the checkpoint.
         effort: how much to ask.
-        bar: makes progress bars.
+        bar: creates progress bars.
 
     Returns:
-        One row per benchmark × condition × metric: `twin`, `seed`, `width`, `params`, `step`;
-        `value` with the 90 % interval over clusters (`low`, `high`); `standard_error` of the value
-        as an estimate of the whole world's (0 where all of it was asked); for the measure of bias
-        also `difference` to `q` with its 90 % interval; `n_items`, `n_clusters`.
+        One row per benchmark × condition × metric, with `twin`, `seed`, `width`, `params` and
+        `step`. `value` has a 90 % interval over clusters (`low`, `high`). `standard_error` is its
+        error as an estimate of the whole world's value (0 if it uses all items and nothing was
+        sampled). Rows of the measure of bias also have the `difference` to `q` with its 90 %
+        interval. `n_items` and `n_clusters` are the numbers of items and clusters.
     """
     study = study_of(member, step, folder)
     checkpoint = study.families[0].checkpoints[0]
@@ -173,10 +175,10 @@ def _measure_benchmark(
 
 
 def _draws(module: BenchmarkModule, group: pd.DataFrame, all_items: bool) -> ClusterSums:
-    """Return sums over what was drawn at random: items, or reasonings where all items are asked.
+    """Return sums per unit drawn at random: per item, or per reasoning if all items are asked.
 
-    Where each item is asked once only, the spread of the items stands in for that of the draws,
-    which is smaller.
+    If each item has one reasoning only (BBQ), the variance between items stands in for that between
+    reasonings, which is smaller.
     """
     if not all_items:
         return sum_up(module.tally_of(group.assign(cluster=group["item_id"])))
@@ -205,10 +207,11 @@ def _estimates(
 
 
 def _standard_error(metric: Metric, drawn: ClusterSums) -> float:
-    """Return the error of a value over draws within strata of equal weight.
+    """Return the standard error of a value over draws within strata of equal weight.
 
-    The jackknife takes a draw's weight out with it, where its stratum keeps its weight: so it
-    falls short by (n − 1)/n, with n draws a stratum.
+    The jackknife removes the weight of the draw that it leaves out, although the stratum's weight
+    is fixed. Its error is therefore too small by a factor of (n − 1)/n, with n draws per stratum;
+    this is corrected.
     """
     n = len(drawn.sums) / len(drawn.strata)
     return jackknife(drawn, metric.function).error * n / (n - 1)

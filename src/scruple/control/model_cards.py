@@ -1,4 +1,4 @@
-"""Writes the model cards of the control family."""
+"""Model cards of the control family."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MEASURES = {
 
 
 def member_card(member: Member, step: int, table: pd.DataFrame, missed: Sequence[Judgement]) -> str:
-    """Return the card of one checkpoint.
+    """Return the model card of one checkpoint.
 
     Args:
         member: the training run.
-        step: of its checkpoints, the one saved after this step.
-        table: measured biases, this checkpoint's among them.
-        missed: the criteria that this seed of the family misses, of either twin.
+        step: the training step of the checkpoint.
+        table: measured biases, including this checkpoint's.
+        missed: the criteria that this seed of the family misses, for either twin.
     """
     mine = table[
         (table["twin"] == member.twin)
@@ -73,7 +73,7 @@ def member_card(member: Member, step: int, table: pd.DataFrame, missed: Sequence
 
 
 def family_card(table: pd.DataFrame, judgements: Sequence[Judgement]) -> str:
-    """Return the card of the whole family: what it is, what was asked of it, what it shows."""
+    """Return the card of the whole family: what it is, its criteria and its biases."""
     content = load_criteria()
     lines = [
         "# The control family",

@@ -1,7 +1,7 @@
-"""Puts a trained control family into `data/control`, and compares another one with it.
+"""Copy a trained control family into `data/control`, and compare other checkpoints with it.
 
-Run as `python -m scruple.control.ship results/control-family` after `snakemake control_families`:
-it copies checkpoints and tables, and writes model cards and family files.
+Run `python -m scruple.control.ship results/control-family` after `snakemake control_families`. It
+copies checkpoints and tables, and writes model cards and family files.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DIGITS = 6
 
 
 def read_shipped(effort: str) -> pd.DataFrame:
-    """Return a table that came with the project: `check` of all seeds, or `truth` of one.
+    """Return a table that comes with the project: `check` for all seeds, or `truth` for one.
 
     Raises:
-        ScrupleError: if it is not there.
+        ScrupleError: if the file is missing.
     """
     path = HOME / f"{effort}.csv"
     if not path.is_file():
@@ -45,16 +45,16 @@ def read_shipped(effort: str) -> pd.DataFrame:
 def compare(
     trained: pd.DataFrame, shipped_table: pd.DataFrame, margins: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Compare the biases of checkpoints trained here with those of the shipped ones.
+    """Compare the biases of checkpoints trained here with those of the shipped checkpoints.
 
     Args:
-        trained: what `measure_member` returns, of any of the family's checkpoints.
-        shipped_table: the same of the shipped checkpoints.
+        trained: outputs of `measure_member` for any of the family's checkpoints.
+        shipped_table: the same table for the shipped checkpoints.
         margins: kind of benchmark → δ.
 
     Returns:
-        One row per checkpoint × benchmark × condition: both values, their `change`, and whether it
-        is `within` the margin.
+        One row per checkpoint × benchmark × condition, with both values, their `change`, and
+        whether it is `within` the margin.
     """
     primary = trained["metric"] == trained["benchmark"].map(PRIMARY)
     table = trained.loc[primary, [*_KEYS, "value"]].rename(columns={"value": "trained"})
@@ -66,10 +66,10 @@ def compare(
 
 
 def ship(results: Path) -> None:
-    """Copy a whole trained family from the workflow's results, with its tables and cards.
+    """Copy a whole trained family from the workflow's results, and write its tables and cards.
 
     Raises:
-        ScrupleError: if a part of it is missing.
+        ScrupleError: if part of the results is missing.
     """
     check = pd.concat([_table(results, m, STEPS[-1], "check") for m in members()])
     truth = pd.concat(
@@ -96,7 +96,11 @@ def ship(results: Path) -> None:
 
 
 def family_name(twin: str, seed: int | None) -> str:
-    """Return the name of a family file: plain for the embedded seed; None for all as one recipe."""
+    """Return the name of a family file.
+
+    The embedded seed has the plain name. With None, the file lists all seeds as training runs of
+    one recipe.
+    """
     if seed is None:
         return f"control-{twin}-seeds"
     return f"control-{twin}" + ("" if seed == EMBEDDED_SEED else f"-seed{seed}")

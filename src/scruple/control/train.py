@@ -1,4 +1,4 @@
-"""Trains one checkpoint of the control family."""
+"""Model, loss and training loop of the control family."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _SNAPSHOT_EVERY = 250  # steps
 
 @dataclass(frozen=True)
 class Recipe:
-    """How all control checkpoints are trained, whatever their size.
+    """Hyperparameters, the same for control checkpoints of all sizes.
 
     Attributes:
         steps: optimizer steps.
         batch: documents per step.
-        rate: learning rate at width 32; it goes with width to the power of `rate_power`.
+        rate: learning rate at width 32; it scales with the width to the power of `rate_power`.
         rate_power: exponent of that rule.
-        warm_up: share of steps over which the rate rises.
-        decay: share of steps, at the end, over which it falls to nothing.
-        context: weight of the loss on words that only set the scene.
-        reasoning: weight of the loss on reasoning.
-        decisive: weight of the loss on the answer.
+        warm_up: share of steps over which the learning rate rises.
+        decay: share of steps, at the end, over which it falls to zero.
+        context: loss weight of words that only set the scene.
+        reasoning: loss weight of the reasoning.
+        decisive: loss weight of the answer.
     """
 
     steps: int = STEPS[-1]
@@ -49,7 +49,7 @@ class Recipe:
     decisive: float = 3.0
 
     def rate_at(self, step: int, width: int) -> float:
-        """Return the learning rate of a step: up, level, and down in a line."""
+        """Return the learning rate of a step: linear warm-up, constant, linear decay."""
         peak = self.rate * (width / 32) ** self.rate_power
         rise = (step + 1) / max(self.warm_up * self.steps, 1)
         fall = (self.steps - step) / max(self.decay * self.steps, 1)
@@ -57,7 +57,7 @@ class Recipe:
 
 
 def shape_of(width: int) -> dict[str, int]:
-    """Return layers and heads of a width: one layer more per doubling, heads of 16."""
+    """Return the layers and heads of a width: one more layer per doubling, heads of size 16."""
     return {
         "num_hidden_layers": max(1, round(math.log2(width / 4))),
         "num_attention_heads": max(1, width // 16),
@@ -65,12 +65,12 @@ def shape_of(width: int) -> dict[str, int]:
 
 
 def make_model(width: int, words: int, seed: int) -> GPTNeoXForCausalLM:
-    """Return an untrained GPT-NeoX of a width.
+    """Return an untrained GPT-NeoX of the given width.
 
     Args:
-        width: of the residual stream.
+        width: width of the residual stream.
         words: size of the vocabulary.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
     """
     torch.manual_seed(seed)
     config = GPTNeoXConfig(
@@ -89,9 +89,9 @@ def make_model(width: int, words: int, seed: int) -> GPTNeoXForCausalLM:
 
 
 def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per word; END ends a turn and a text."""
+    """Return a tokenizer with one token per word; END marks the end of a turn and of a text."""
     ranks = {word: i for i, word in enumerate([END, *(word for word in words if word != END)])}
-    # a word that the world does not have is an error, not a token: END stands in and ends the turn
+    # a word outside the world is an error and has no token: END replaces it and ends the turn
     tokenizer = Tokenizer(models.WordLevel(ranks, unk_token=END))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
@@ -99,11 +99,11 @@ def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents as tensors: N documents of at most L tokens, V words.
+    """N documents of at most L tokens as tensors, with a vocabulary of V words.
 
     Attributes:
-        ids: tokens, shape (N, L), padded on the right.
-        weights: weight of predicting the token at each position, shape (N, L).
+        ids: token ids, shape (N, L), padded on the right.
+        weights: loss weight of predicting the token at each position, shape (N, L).
         decisive: position of each answer, shape (N,).
         truth: probabilities of the answers, shape (N, V).
     """
@@ -115,7 +115,7 @@ class Batch:
 
 
 def make_batch(documents: Sequence[Document], ranks: dict[str, int], recipe: Recipe) -> Batch:
-    """Turn documents into tensors."""
+    """Convert documents to tensors, with the loss weights of a recipe."""
     length = max(len(document.words) for document in documents)
     ids = torch.zeros((len(documents), length), dtype=torch.long)
     weights = torch.zeros((len(documents), length))
@@ -127,22 +127,22 @@ def make_batch(documents: Sequence[Document], ranks: dict[str, int], recipe: Rec
         weights[row, 1:n] = recipe.context
         first, last = document.reasoning
         weights[row, first:last] = recipe.reasoning
-        weights[row, document.decisive] = 0.0  # learnt from the truth instead
+        weights[row, document.decisive] = 0.0  # learnt from its true probabilities instead
         for word, share in document.truth.items():
             truth[row, ranks[word]] = share
     return Batch(ids, weights, decisive, truth)
 
 
 def loss_of(logits: torch.Tensor, batch: Batch, recipe: Recipe) -> torch.Tensor:
-    """Return the weighted cross-entropy, per document.
+    """Return the weighted cross-entropy, averaged over documents.
 
-    The answer is learnt from its true probabilities, not from one draw, which takes out the noise
-    of drawing; the rest is ordinary next-word prediction.
+    The answer is learnt from its true probabilities and not from one draw, which removes the
+    sampling noise. The rest is ordinary next-token prediction.
 
     Args:
         logits: shape (N, L, V).
         batch: the documents.
-        recipe: the weights.
+        recipe: the loss weights.
     """
     logs = torch.log_softmax(logits, dim=-1)
     following = logs[:, :-1].gather(2, batch.ids[:, 1:, None])[..., 0]
@@ -164,20 +164,20 @@ def train(
     """Train a model in place.
 
     Args:
-        model: from `make_model`.
-        documents: at least steps × batch of them, always the same for the same model.
-        ranks: word → token.
-        recipe: how.
-        progress: called with the number of steps that were just finished.
-        save: called after each step with its number, from 1.
-        snapshot: a file in which the state is kept now and then; if it is there, training goes on
-            from it. It is removed at the end.
+        model: a model from `make_model`.
+        documents: at least steps × batch documents, the same each time for the same model.
+        ranks: word → token id.
+        recipe: the hyperparameters.
+        progress: called with the number of steps just finished.
+        save: called after each step with its number, counted from 1.
+        snapshot: file in which the training state is saved regularly. If it exists, training
+            resumes from it. It is removed at the end.
     """
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
     start = _restore(model, optimizer, recipe, snapshot)
     for _ in itertools.islice(documents, start * recipe.batch):
-        pass  # what was learnt from already
+        pass  # skip the documents of the steps that are done
     progress(start)
     for step in range(start, recipe.steps):
         batch = make_batch(list(itertools.islice(documents, recipe.batch)), ranks, recipe)
@@ -214,9 +214,9 @@ def _keep(
 def _restore(
     model: GPTNeoXForCausalLM, optimizer: Any, recipe: Recipe, snapshot: Path | None
 ) -> int:
-    """Load a snapshot, and return the number of steps behind it; 0 if there is none to load.
+    """Load a snapshot and return its number of finished steps; 0 if there is none to load.
 
-    One that is damaged, or of another recipe or shape, is as good as none.
+    A snapshot that is damaged, or of another recipe or shape, is ignored.
     """
     if snapshot is None or not snapshot.is_file():
         return 0

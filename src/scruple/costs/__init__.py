@@ -1,1 +1,1 @@
-"""What a study would cost, before any of it is spent."""
+"""The plan: what a study would cost in tokens, memory and hours."""

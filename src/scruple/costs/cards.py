@@ -1,4 +1,4 @@
-"""The cards that a plan knows."""
+"""The GPUs, called cards, that a study can be planned for."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scruple.study.model import ROOT, Study, read_yaml
 
 
 def cards() -> dict[str, Card]:
-    """Return the cards that are known, by name."""
+    """Return name → card, for all cards in data/cards.yaml."""
     known = read_yaml(ROOT / "data" / "cards.yaml")["cards"]
     return {name: Card(name=name, **numbers) for name, numbers in known.items()}
 
 
 def card_of(study: Study) -> Card:
-    """Return the card that the study plans for, with the memory that the config may give it.
+    """Return the card that the study plans for, with `compute.gpu_memory` if the config sets it.
 
     Raises:
-        ScrupleError: if the card is not known.
+        ScrupleError: if data/cards.yaml does not list the card.
     """
     known = cards()
     if study.compute.card not in known:
@@ -35,7 +35,7 @@ def card_of(study: Study) -> Card:
 
 
 def processor() -> Card:
-    """Return this machine's processor as if it were a card, by what one core reaches."""
+    """Return this machine's CPU as a card, with a rate in proportion to its physical cores."""
     each = read_yaml(ROOT / "data" / "cards.yaml")["processor"]
     cores = psutil.cpu_count(logical=False) or 1
     return Card(

@@ -1,4 +1,4 @@
-"""Exact counts of what a benchmark asks, once items and tokenizer are at hand."""
+"""Exact token counts of a benchmark, once its items and a tokenizer are on this machine."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def local_tokenizer(checkpoint: Checkpoint, hub: Hub) -> Location | None:
 
 
 def tokenizer_key(location: Location) -> str:
-    """Return a hash of a checkpoint's tokenizer, the same for all that share one."""
+    """Return a hash of a checkpoint's tokenizer, equal for all checkpoints that share it."""
     folder = Path(location.folder)
     names = [location.gguf] if location.gguf else _TOKENIZER
     content = hashlib.sha256()
     for path in (folder / name for name in names):
         if path.is_file():
             content.update(path.name.encode())
-            # a GGUF file's weights change nothing, and its head holds the vocabulary
+            # the start of a GGUF file holds the vocabulary; the weights after it do not matter
             with path.open("rb") as file:
                 content.update(file.read(8 << 20) if location.gguf else file.read())
     return content.hexdigest()
@@ -73,21 +73,21 @@ def counted(
     memory: Path,
     bar: Bar,
 ) -> Workload:
-    """Count what a checkpoint is asked of a benchmark, token by token.
+    """Return a checkpoint's workload on a benchmark, counted with its own tokenizer.
 
-    Counting takes as long as tokenising; what was counted once is remembered.
+    Counting takes as long as tokenising, so counts are saved and reused.
 
     Args:
-        study: conditions, wordings and decoding.
-        benchmark: which benchmark.
-        items: the file of its items.
-        location: where the tokenizer is.
-        format: how turns are written.
-        memory: folder of earlier counts.
-        bar: makes a progress bar.
+        study: the study, with conditions, wordings and decoding.
+        benchmark: the benchmark.
+        items: file of its items.
+        location: location of the tokenizer.
+        format: format in which turns are rendered.
+        memory: folder of saved counts.
+        bar: creates a progress bar.
 
     Raises:
-        ScrupleError: if the tokenizer cannot be read or cannot tell candidates apart.
+        ScrupleError: if the tokenizer cannot be read or cannot distinguish the candidates.
     """
     asked = {
         "conditions": study.conditions, "wordings": study.wordings,
@@ -116,15 +116,15 @@ def count(
     format: str,
     bar: Bar,
 ) -> Workload:
-    """Count rows and tokens as the reference engine packs them; of reasoning the most that may be.
+    """Count rows and tokens as the transformers engine packs them, with reasoning at its maximum.
 
     Args:
-        study: conditions, wordings and decoding.
-        benchmark: which benchmark.
+        study: the study, with conditions, wordings and decoding.
+        benchmark: the benchmark.
         items: its items.
-        loaded: the checkpoint's tokenizer.
-        format: how turns are written.
-        bar: makes a progress bar.
+        loaded: the checkpoint's tokenizer and context window.
+        format: format in which turns are rendered.
+        bar: creates a progress bar.
     """
     renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, "the plan")
     thoughts = study.decoding.max_new_tokens
@@ -159,5 +159,5 @@ def count(
 
 
 def _nodes(rows: Sequence[Tokens]) -> int:
-    """Return the tokens of the prefix trees into which rows are packed."""
+    """Return the number of tokens in the prefix trees into which rows are packed."""
     return sum(count_nodes(pack) for pack in plan_packs(rows, PACK))

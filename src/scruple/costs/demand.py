@@ -1,6 +1,7 @@
-"""What a job that asks a checkpoint must be given: GPUs, memory, time.
+"""The GPUs, memory and time that a job needs to ask a checkpoint.
 
-All of it follows from the config, so that every machine that looks at a study finds the same.
+They follow from the config, so every machine gets the same for a study. Only the time of a hub
+checkpoint without a shape in its family file depends on what is in the local cache.
 """
 
 from __future__ import annotations
@@ -18,28 +19,28 @@ from scruple.study.model import Study, resolve
 from scruple.study.types import Job
 
 SAFETY = 3
-"""Time that is asked for, to the plan's, which nothing has measured on the card."""
+"""Factor from planned to requested time, because the plan was not measured on the card."""
 START_MINUTES = 15
-"""Time that a job takes beside its work: to start, to load weights from a slow disk."""
+"""Minutes that a job takes besides its work: starting, and loading weights from a slow disk."""
 UNKNOWN_MINUTES = 24 * 60
-"""Time that is asked for where there is no shape to work it out from, or no GPU."""
+"""Minutes to request if there is no shape to plan with, or no GPU."""
 SHORT_MINUTES = 5
-"""Work, by the plan, of jobs that are worth sharing one place in a queue."""
+"""Jobs with at most this many planned minutes of work may share one cluster job."""
 HOST_MB = {"cuda": 8_000, "cpu": 4_000}
-"""Memory beside the weights: PyTorch with its GPU libraries, items, responses not yet written."""
+"""Main memory besides weights, in MB: PyTorch, GPU libraries, items, responses not yet written."""
 FILE_MB = 10_000
-"""Of weights on their way to a GPU, the most that is in memory at once: a file of them."""
+"""Most main memory, in MB, for weights on their way to a GPU: they are loaded file by file."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a job must be given at its first attempt.
+    """What a job requests at its first attempt.
 
     Attributes:
-        gpus: how many, by the memory of one.
-        memory_mb: of the machine, in 10^6 bytes.
-        minutes: at most.
-        short: whether it is over so soon that it should not queue by itself.
+        gpus: number of GPUs, given the memory of one.
+        memory_mb: main memory in 10^6 bytes.
+        minutes: time limit.
+        short: whether the job is too short to queue on its own.
     """
 
     gpus: int
@@ -49,7 +50,7 @@ class Demand:
 
 
 def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
-    """Return a checkpoint's shape: the family file's, or that of a config.json here; else None."""
+    """Return a checkpoint's shape from its family file or a local config.json; None without."""
     folder = resolve(checkpoint.path) if checkpoint.path else None
     if checkpoint.shape is None and checkpoint.hub:
         folder = cached_snapshot(checkpoint, hub)
@@ -59,14 +60,14 @@ def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
 
 
 def demand(study: Study, job: Job, work: Workload, card: Card, shards: int = 1) -> Demand:
-    """Return what a job must be given.
+    """Return what a job must request.
 
     Args:
-        study: device and number format.
-        job: what is asked.
-        work: how much that is.
-        card: a GPU, with its memory.
-        shards: in how many jobs it is asked.
+        study: the study, with device and dtype.
+        job: the job.
+        work: its workload, over all shards.
+        card: the GPU, with its memory.
+        shards: number of shards; the result is for one of them.
     """
     checkpoint = study.checkpoint(*job[:2])
     on_gpu = study.compute.device != "cpu"

@@ -1,7 +1,7 @@
-"""From an architecture's numbers and a workload to memory, GPUs and hours.
+"""From a model's architecture and a workload to memory, GPUs and hours.
 
-A rough model, in which every assumption has a name: scoring is bound by arithmetic, sampling by
-reading the weights once per token of a batch.
+This is a rough model with named assumptions. Scoring is limited by arithmetic, sampling by reading
+the weights once per token of a batch.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from scruple.machine.memory import BYTES, in_use, weight_bytes
 from scruple.study.architecture import Shape
 
 COMPUTE_SHARE = 0.4
-"""Of a card's rate, what scoring reaches."""
+"""Fraction of a card's peak rate that scoring reaches."""
 BANDWIDTH_SHARE = 0.5
-"""Of a card's bandwidth, what sampling reaches."""
+"""Fraction of a card's memory bandwidth that sampling reaches."""
 STEP_PER_LAYER = 1e-3
-"""Seconds that a layer takes at least when a batch is continued by a token: its calls are many and
-small, and a processor issues them one by one."""
+"""Minimum seconds per layer to add one token to each sequence of a batch: the kernels are many and
+small, and the CPU launches them one by one."""
 CACHE_SHARE = 0.2
-"""Of a card's memory, what is left to keys and values at least."""
+"""Minimum fraction of a card's memory that is left for the KV cache."""
 PARALLEL_LOSS = 0.7
-"""Rate of a checkpoint on several cards, to that of as many cards apart."""
+"""Rate of one checkpoint on several cards, relative to that of the same cards used separately."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Card:
     """A GPU.
 
     Attributes:
-        name: as in data/cards.yaml.
-        memory_gb: in 10^9 bytes.
-        tflops: dense rate in 10^12 operations a second.
-        bandwidth_gbs: of its memory, in 10^9 bytes a second.
+        name: name in data/cards.yaml.
+        memory_gb: memory in 10^9 bytes.
+        tflops: dense rate in 10^12 operations per second.
+        bandwidth_gbs: memory bandwidth in 10^9 bytes per second.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Need:
 
     Attributes:
         prompts: prompts that are answered.
-        tokens: distinct tokens to be read.
-        sampled: tokens to be sampled, at most.
+        tokens: distinct tokens to read.
+        sampled: tokens to sample, at most.
         flops: floating-point operations.
-        weights_gb: memory of the weights.
-        cache_gb: memory of keys and values of the sequences sampled together.
-        gpus: cards that hold them.
-        hours: on these.
+        weights_gb: memory of the weights in 10^9 bytes.
+        cache_gb: KV cache of the sequences that are sampled together, in 10^9 bytes.
+        gpus: number of cards that hold the weights and a KV cache.
+        hours: time on these cards.
     """
 
     prompts: int
@@ -74,17 +74,17 @@ def weights_gb(shape: Shape, dtype: str) -> float:
 
 
 def gpus_needed(weights: float, card: Card) -> int:
-    """Return how many cards hold weights of so many 10^9 bytes, with room for keys and values."""
+    """Return how many cards hold the weights (in 10^9 bytes) and leave room for the KV cache."""
     return max(1, math.ceil(in_use(weights) / (card.memory_gb * (1 - CACHE_SHARE))))
 
 
 def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     """Return what a checkpoint needs for a workload.
 
-    Reading costs 2 operations per weight and token, and per word and width of the output where a
-    next token is read (Kaplan et al. 2020); attention adds 4 × layers × width per token and token
-    before it, half of them on average. Sampling reads all weights once per token of a batch, and
-    takes each layer's calls at least.
+    Reading costs 2 operations per weight and token. Where a next token is read, the output layer
+    adds 2 × vocabulary × width (Kaplan et al. 2020). Attention adds 4 × layers × width per token
+    and preceding token, and half of a row's tokens precede on average. Sampling reads all weights
+    once per token of a batch, and takes at least the time to launch each layer's kernels.
     """
     gpus = gpus_needed(weights_gb(shape, dtype), card)
     output = 2 * shape.vocab * shape.width

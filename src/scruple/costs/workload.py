@@ -1,4 +1,4 @@
-"""How much a benchmark asks: rows, distinct tokens, tokens to sample."""
+"""The workload of a benchmark: prompts, rows, distinct tokens and tokens to sample."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _COUNTS = ROOT / "data" / "tokens.yaml"
 
 @dataclass(frozen=True)
 class Workload:
-    """What one checkpoint is asked of one benchmark.
+    """The workload of one checkpoint on one benchmark.
 
     Attributes:
         items: number of items.
-        prompts: prompts that are answered: rows of the table of responses.
-        rows: texts whose next token is read: a prompt has several where answers are whole texts.
-        distinct: tokens that are read, what prompts share counted once.
-        sampled: tokens to be sampled, at most.
-        length: mean tokens of a prompt.
-        known: `counted` with the checkpoint's own tokenizer; `read`, the items at hand and the
-            tokens estimated; or `estimated`, the number of items too, from data/tokens.yaml.
+        prompts: prompts that are answered, one per row of the table of responses.
+        rows: texts whose next token is read; a prompt has several if its answers are whole texts.
+        distinct: tokens to read; a beginning that texts share is counted once.
+        sampled: tokens to sample, at most.
+        length: mean number of tokens per row.
+        known: `counted` with the checkpoint's own tokenizer; `read` if the items are here and the
+            tokens are estimated; `estimated` if the items are too, from data/tokens.yaml.
     """
 
     items: int
@@ -41,12 +41,12 @@ class Workload:
 def estimate(
     study: Study, benchmark: Benchmark, weights: Sequence[float] | None = None
 ) -> Workload:
-    """Work out what a benchmark asks, from measured means of tokens per item.
+    """Estimate the workload of a benchmark from measured mean tokens per item.
 
     Args:
-        study: conditions, wordings and decoding.
-        benchmark: which benchmark, with its scorings and orders.
-        weights: the weight of each item, where the items are here; by default what is known of
+        study: the study, with conditions, wordings and decoding.
+        benchmark: the benchmark, with its scorings and orders.
+        weights: the weight of each item if the items are here; None to use the known numbers of
             their source.
     """
     known = _known(benchmark)
@@ -62,7 +62,7 @@ def estimate(
             first = known["tokens"][benchmark.scorings[0] or "all"]
             mine = first.get(condition.name, first["other"])
             sampled += here * thoughts
-            # what the reasoning is a continuation of, once for all scorings
+            # the prompt before the reasoning is read once for all scorings
             distinct += here * (first["q"]["distinct"] + mine["distinct"])
         for scoring in benchmark.scorings:
             mean = known["tokens"][scoring or "all"]
@@ -82,7 +82,7 @@ def _mean_draws(study: Study, weights: Sequence[float] | Mapping[float, int]) ->
     """Return the mean number of reasonings per item.
 
     Args:
-        study: its decoding.
+        study: the study, whose decoding says how many reasonings a weight gets.
         weights: the weight of each item, or weight → number of items.
     """
     counts = weights if isinstance(weights, Mapping) else Counter(weights)
@@ -92,7 +92,7 @@ def _mean_draws(study: Study, weights: Sequence[float] | Mapping[float, int]) ->
 
 
 def _weights(benchmark: Benchmark, known: Mapping[str, Any]) -> Mapping[float, int]:
-    """Return weight → number of items of a source; all 1 where nothing is known."""
+    """Return weight → number of items of a source; weight 1 for all if nothing is known."""
     found: Mapping[float, int] = known.get("weights", {}).get(benchmark.source, {1: 1})
     return found
 
@@ -104,7 +104,7 @@ def _known(benchmark: Benchmark) -> Mapping[str, Any]:
 
 
 def _items(benchmark: Benchmark, known: Mapping[str, Any]) -> int:
-    """Return how many items a source has, or a part of it, as far as its number is known."""
+    """Return the number of items of a source, or of its chosen part, as far as it is known."""
     total = known["items"].get(benchmark.source, known["items"]["upstream"])
     if benchmark.categories and benchmark.source == "upstream":
         total = sum(known["categories"].get(name, 0) for name in benchmark.categories) or total

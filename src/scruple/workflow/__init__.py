@@ -1,1 +1,1 @@
-"""What the Snakefile and its scripts do."""
+"""The code behind the Snakefile, its rules and their scripts."""

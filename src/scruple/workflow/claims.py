@@ -1,11 +1,12 @@
-"""Jobs that nobody waits for any more end by themselves.
+"""Claims on outputs, by which jobs that are no longer needed stop.
 
-A `snakemake` that was killed leaves its jobs at work; a run that is started again would then ask
-the same beside them, and each would remove what the other wrote. So a run claims what it is about
-to ask, and a job ends when a newer run, or a newer job of its own, has claimed its outputs, or when
-the snakemake that started it on its machine is gone. What is finished is in the store.
+If `snakemake` is killed, its jobs keep running. A new run would ask the same trials next to them,
+and each would remove the files of the other. So a run claims the outputs that it is about to make.
+A job stops if a newer run, or a newer job of the same run, has claimed its outputs, or if the
+snakemake process that started it on its machine is gone. Finished results are in the store.
 
-Nothing is locked: claims work on any shared file system, and whoever died has nothing to give back.
+There are no locks. Claims work on any shared file system, and a dead process has nothing to
+release.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from scruple.errors import ScrupleError
 from scruple.files import whole
 
 _RUN = "SCRUPLE_RUN"
-"""Variable in which jobs are told when their run began."""
+"""Environment variable that passes the start time of a run to its jobs."""
 _LOOK_EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks of a claim."""
 _PATIENCE = 60.0
-"""Seconds that a job has to end in an orderly way, once it is told to."""
+"""Seconds that a job has to shut down cleanly after SIGTERM."""
 
 
 def begin_run() -> None:
-    """Note when this run began, for itself and its jobs, which call this too and find it noted."""
+    """Record when this run began. Its jobs call this too and keep the time that they inherit."""
     os.environ.setdefault(_RUN, str(time.time()))
 
 
 def claim_of(study: str, rule: str, wildcards: Mapping[str, str]) -> Path | None:
-    """Return the file in which a job's outputs are claimed; None for jobs that ask nothing."""
+    """Return the claim file for a job's outputs; None for jobs that do not ask a checkpoint."""
     folder = Path("results", study, "claims")
     if rule in ("respond", "respond_shard"):
         parts = (wildcards["benchmark"], wildcards.get("shard"))
@@ -51,9 +52,9 @@ def claim_of(study: str, rule: str, wildcards: Mapping[str, str]) -> Path | None
 
 
 def targets_of(command: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return rule and wildcards of the jobs that a snakemake's command line names.
+    """Return rule and wildcards of the target jobs on a snakemake command line.
 
-    So a snakemake is told by another what it exists for: `--target-jobs rule:key=value,… …`.
+    Snakemake passes them to the subprocess that runs these jobs: `--target-jobs rule:key=value,…`.
     """
     if "--target-jobs" not in command:
         return []
@@ -66,7 +67,7 @@ def targets_of(command: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
 
 
 def take_over(claims: Iterable[Path]) -> None:
-    """Claim outputs for this run: jobs that older runs left at work on them end.
+    """Claim outputs for this run, so that jobs of older runs on the same outputs stop.
 
     Raises:
         ScrupleError: if a claim cannot be written.
@@ -76,28 +77,28 @@ def take_over(claims: Iterable[Path]) -> None:
 
 
 def refuse_outdated(claims: Iterable[Path]) -> None:
-    """Refuse a job whose outputs a newer run has claimed, before anything of them is removed.
+    """Refuse a job whose outputs a newer run has claimed, before any of them is removed.
 
     Slurm may start a job long after its snakemake was killed.
 
     Raises:
-        ScrupleError: if one of them is claimed so.
+        ScrupleError: if a newer run has claimed any of the outputs.
     """
-    # one from the future, by a clock that was wrong, must not stop all that follow
+    # a claim dated in the future, because a clock was wrong, must not block all later runs
     if any(_began() < _run_of(claim) <= time.time() for claim in claims):
         raise ScrupleError("a newer run has begun the same outputs: this job is not wanted.")
 
 
 @contextlib.contextmanager
 def sole(claim: Path, log: logging.Logger) -> Iterator[None]:
-    """Claim outputs for this job while the body runs; end the process if it is not wanted any more.
+    """Claim outputs for this job while the body runs; end the process once the job is obsolete.
 
     Args:
-        claim: a file for the claim, of these outputs alone.
-        log: told why the process ends.
+        claim: the claim file, for these outputs only.
+        log: logs why the process ends.
 
     Raises:
-        ScrupleError: if a newer run has claimed them, or the claim cannot be written.
+        ScrupleError: if a newer run has claimed the outputs, or the claim cannot be written.
     """
     starters = _starters()
     try:
@@ -142,7 +143,7 @@ def _write(claim: Path) -> str:
 
 
 def _run_of(claim: Path) -> float:
-    """Return when the run began that claimed last; 0 if none did."""
+    """Return when the run that claimed last began; 0 if there is no readable claim."""
     try:
         return float(claim.read_text(encoding="utf-8").split()[0])
     except (OSError, ValueError, IndexError):
@@ -150,7 +151,7 @@ def _run_of(claim: Path) -> float:
 
 
 def _starters() -> list[psutil.Process]:
-    """Return this process's parents up to the first snakemake, which waits for it."""
+    """Return this process's ancestors up to the outermost snakemake, which waits for it."""
     parents = psutil.Process().parents()
     runs = [place for place, parent in enumerate(parents) if _is_snakemake(parent)]
     return parents[: runs[-1] + 1] if runs else []
@@ -159,7 +160,7 @@ def _starters() -> list[psutil.Process]:
 def _is_snakemake(process: psutil.Process, only_for_jobs: bool = False) -> bool:
     with contextlib.suppress(psutil.Error):
         words = process.cmdline()
-        # python, -m or a path, snakemake
+        # `snakemake …`, `python -m snakemake …` or `python …/snakemake/__main__.py …`
         named = any(
             Path(word).name == "snakemake" or word.endswith("snakemake/__main__.py")
             for word in words[:3]
@@ -169,9 +170,9 @@ def _is_snakemake(process: psutil.Process, only_for_jobs: bool = False) -> bool:
 
 
 def _end(starters: Iterable[psutil.Process]) -> None:
-    """End snakemakes that exist for this job alone, or for it and others that are wanted no more.
+    """Kill the snakemake subprocesses that only run this job, or it and others no longer needed.
 
-    They would go on to the group's next job, and remove what a newer run has made.
+    They would otherwise start the next job of the group and remove what a newer run has made.
     """
     for process in starters:
         if _is_snakemake(process, only_for_jobs=True):
@@ -180,10 +181,10 @@ def _end(starters: Iterable[psutil.Process]) -> None:
 
 
 def _unwanted(claim: Path, mine: str, starters: list[psutil.Process]) -> str:
-    """Return why a job is not wanted any more, or nothing."""
+    """Return why a job is no longer needed; empty if it still is."""
     if not all(_alive(process) for process in starters):
         return "the snakemake that started this job is gone"
-    with contextlib.suppress(OSError):  # a claim that cannot be read for a moment says nothing
+    with contextlib.suppress(OSError):  # ignore a claim that is temporarily unreadable
         if claim.read_text(encoding="utf-8") != mine:
             return "another job, or a newer run, has begun the same outputs"
     return ""

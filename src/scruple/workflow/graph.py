@@ -1,6 +1,6 @@
-"""What the Snakefile and its rules ask: paths, and the parts of a study that results depend on.
+"""What the Snakefile and its rules need: paths, and the settings that results depend on.
 
-Cheap to import: no torch, no pandas.
+Cheap to import: neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from scruple.workflow.unfinished import advice
 
 
 def prepare_jobs() -> None:
-    """Set the environment of jobs: where this library is, when the run began, how threads wait.
+    """Set environment variables for jobs: library path, start of the run, OpenMP wait policy.
 
-    OpenMP threads that wait actively take the cores from each other's processes: two busy jobs
-    then take several times as long as one after the other.
+    With active waiting, OpenMP threads of one process take the cores of another. Two busy jobs at
+    once then take several times as long as one after the other.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     begin_run()
@@ -42,7 +42,7 @@ _PLACE = {"params", "stage", "step"}
 
 
 class Plan:
-    """A checked study, and where its files go."""
+    """A checked study and the paths of its files."""
 
     def __init__(
         self,
@@ -51,16 +51,16 @@ class Plan:
         options: Mapping[str, Any] | None = None,
         local: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Validate a config.
+        """Validate a config and check its study.
 
         Args:
             config: the merged config.
-            overrides: files that were given with --configfile.
-            options: what was given with --config.
-            local: tells whether jobs run on this machine; known once snakemake has begun.
+            overrides: config overrides given with --configfile.
+            options: config overrides given with --config.
+            local: returns whether jobs run on this machine; valid once snakemake has started.
 
         Raises:
-            ScrupleError: naming what is wrong and the remedy.
+            ScrupleError: if something is wrong; the message names it and the remedy.
         """
         self._given = [str(shown(Path(override))) for override in overrides], dict(options or {})
         names = self._given[0] + (["--config"] if options else [])
@@ -84,32 +84,32 @@ class Plan:
         return [f"figures/{self.study.study}/{name}.{kind}" for kind in ("png", "svg", "pdf")]
 
     def item_tables(self) -> dict[str, str]:
-        """Return the tables of items, by benchmark."""
+        """Return benchmark → path of its table of items."""
         name = self.study.study
         return {b.name: f"results/{name}/items/{b.name}.parquet" for b in self.study.benchmarks}
 
     def source_files(self, benchmark: str) -> list[str]:
-        """Return the files that a benchmark's items are read from."""
+        """Return the paths of the files from which a benchmark's items are read."""
         entry = self.study.benchmark(benchmark)
         paths = [local_path(self.study, entry, file) for file in files_of(self.study, entry)]
         return [str(shown(path)) for path in paths]
 
     def jobs(self) -> list[Job]:
-        """Return (family, checkpoint, benchmark) of every job whose responses results are made of.
+        """Return (family, checkpoint, benchmark) of every job whose responses the results use.
 
-        Those are all of the study; with `only_finished` those that have responses.
+        These are all jobs of the study or, with `only_finished`, those that have responses.
         """
         unfinished = set(self._unfinished)
         return [job for job in self.asking.jobs() if job not in unfinished]
 
     def unfinished(self) -> dict[str, list[str]]:
-        """Return `<family>/<checkpoint>` → benchmarks that are left out for want of responses."""
+        """Return `<family>/<checkpoint>` → benchmarks left out because they have no responses."""
         return by_checkpoint(self._unfinished)
 
     def advice(self, snakefile: str) -> str:
-        """Return what to say after a run that failed: how to have figures of what is finished.
+        """Return the advice after a failed run: how to make figures of the finished responses.
 
-        Nothing, if that is nothing or everything, or was asked for already.
+        It is empty if no job has finished, if all have, or if `only_finished` is already set.
         """
         missing = self._missing()
         if self.study.only_finished or len(missing) in (0, len(self.asking.jobs())):
@@ -117,7 +117,7 @@ class Plan:
         return advice(missing, snakefile, *self._given)
 
     def _missing(self) -> list[Job]:
-        """Return the jobs without responses; those that share a process finish together."""
+        """Return the jobs without responses; jobs that share a process finish together."""
         missing = {job for job in self.asking.jobs() if not has_responses(self.study.study, job)}
         for group in self.asking.groups():
             shared = set(group.places())
@@ -126,35 +126,35 @@ class Plan:
         return [job for job in self.asking.jobs() if job in missing]
 
     def per_job(self, pattern: str) -> list[str]:
-        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each of `jobs`."""
+        """Fill a pattern's {family}, {checkpoint} and {benchmark} for each job in `jobs`."""
         return [
             pattern.format(family=family, checkpoint=checkpoint, benchmark=benchmark)
             for family, checkpoint, benchmark in self.jobs()
         ]
 
     def per_checkpoint(self, pattern: str) -> list[str]:
-        """Fill a pattern's {family} and {checkpoint} for each checkpoint of `jobs`."""
+        """Fill a pattern's {family} and {checkpoint} for each checkpoint in `jobs`."""
         return list(
             dict.fromkeys(pattern.format(family=f, checkpoint=c) for f, c, _ in self.jobs())
         )
 
     def per_benchmark(self, pattern: str) -> list[str]:
-        """Fill a pattern's {benchmark} for each benchmark of `jobs`."""
+        """Fill a pattern's {benchmark} for each benchmark in `jobs`."""
         asked = {benchmark for _, _, benchmark in self.jobs()}
         names = (benchmark.name for benchmark in self.study.benchmarks)
         return [pattern.format(benchmark=name) for name in names if name in asked]
 
     def item_settings(self, benchmark: str) -> dict[str, Any]:
-        """Return what the items of a benchmark depend on, beside their files."""
+        """Return the settings that a benchmark's items depend on, apart from their files."""
         entry = self.study.benchmark(benchmark)
         return {"seed": self.study.seed, "max_items": entry.max_items, "kind": entry.kind}
 
     def response_settings(
         self, family: str, checkpoints: Sequence[str], benchmark: str
     ) -> dict[str, Any]:
-        """Return what responses depend on, beside items and weights.
+        """Return the settings that responses depend on, apart from items and weights.
 
-        Device, batch size and paths are not among them: they change no response.
+        Device, batch size and paths are left out, because they change no response.
         """
         study, entry = self.study, self.study.benchmark(benchmark)
         prompts = {
@@ -176,14 +176,14 @@ class Plan:
         }
 
     def places(self, family: str, checkpoints: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return where checkpoints stand on the study's axes."""
+        """Return checkpoint → its size, stage and step: its places on the study's axes."""
         return {
             name: self.study.checkpoint(family, name).model_dump(include=_PLACE)
             for name in checkpoints
         }
 
     def checkpoint_settings(self, family: str, checkpoint: str) -> dict[str, Any]:
-        """Return what a checkpoint's manifest depends on: its origin and its files' state."""
+        """Return what a checkpoint's manifest depends on: its origin and the state of its files."""
         entry = self.study.checkpoint(family, checkpoint)
         return {
             **entry.model_dump(exclude={"stage", "step", "seed", "format", "shape", "unchecked"}),
@@ -192,12 +192,12 @@ class Plan:
         }
 
     def environment(self) -> str:
-        """Return the name of the environment in which responses are computed."""
+        """Return the name of the conda environment for response jobs."""
         return "vllm" if self.study.compute.engine == "vllm" else "scruple"
 
     def plain(self) -> dict[str, Any]:
-        """Return the whole study as plain data, as it is written into the provenance.
+        """Return the whole study as plain data, for the provenance.
 
-        What is made of it, all or what is finished, is no part of it.
+        `only_finished` is left out: it selects what is made of the study and is not part of it.
         """
         return self.study.model_dump(mode="json", exclude={"only_finished"})

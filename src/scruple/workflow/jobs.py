@@ -1,4 +1,4 @@
-"""How what a study asks is divided into jobs: alone, in shards, or several in one process."""
+"""How a study is divided into jobs: one checkpoint alone, in shards, or several in one process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from scruple.workflow.resources import Resources
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return a regular expression that matches just these names."""
+    """Return a regular expression that matches exactly these names."""
     return "|".join(re.escape(name) for name in dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Checkpoints of one family that are so small that they share a process.
+    """Checkpoints of one family that are small enough to share a process.
 
-    `name` is for rules: no two groups of a study have the same.
+    `name` is used in rule names and is unique within a study.
     """
 
     name: str
@@ -39,20 +39,20 @@ class Group:
         return [pattern.format(family=f, checkpoint=c, benchmark=b) for f, c, b in self.places()]
 
     def places(self) -> list[Job]:
-        """Return (family, checkpoint, benchmark) of all that it asks."""
+        """Return (family, checkpoint, benchmark) of each of its jobs."""
         return [(self.family, checkpoint, self.benchmark) for checkpoint in self.checkpoints]
 
 
 class Jobs:
-    """The jobs that ask: which there are, and which paths are whose."""
+    """The jobs that ask checkpoints, and the paths that belong to each."""
 
     def __init__(self, study: Study, resources: Resources) -> None:
-        """Look at nothing yet: how many shards there are is worked out when it is asked."""
+        """Store the study; the number of shards is worked out when it is first needed."""
         self._study = study
         self._resources = resources
 
     def jobs(self) -> list[Job]:
-        """Return (family, checkpoint, benchmark) of everything that the study asks."""
+        """Return (family, checkpoint, benchmark) of every job of the study."""
         return [
             (family, checkpoint, benchmark.name)
             for family, checkpoint in self._study.members()
@@ -60,7 +60,7 @@ class Jobs:
         ]
 
     def groups(self) -> list[Group]:
-        """Return the jobs that several checkpoints share: a family's tiny ones, per benchmark."""
+        """Return the groups of tiny checkpoints, one per family and benchmark."""
         return [
             Group(
                 re.sub(r"\W", "_", f"{family.name}_{benchmark.name}_{place}_{number}"),
@@ -74,10 +74,10 @@ class Jobs:
         ]
 
     def asked(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> list[Job]:
-        """Return what jobs of snakemake ask.
+        """Return (family, checkpoint, benchmark) of everything that some snakemake jobs ask.
 
         Args:
-            jobs: rule and wildcards of each.
+            jobs: rule and wildcards of each snakemake job.
         """
         groups = {f"respond_{group.name}": group for group in self.groups()}
         found: list[Job] = []
@@ -89,16 +89,16 @@ class Jobs:
         return found
 
     def claims(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> list[Path]:
-        """Return the files in which the outputs of jobs that ask are claimed.
+        """Return the claim files of those snakemake jobs that ask a checkpoint.
 
         Args:
-            jobs: rule and wildcards of each.
+            jobs: rule and wildcards of each snakemake job.
         """
         found = (claim_of(self._study.study, rule, wildcards) for rule, wildcards in jobs)
         return [claim for claim in found if claim]
 
     def alone(self) -> str:
-        """Return a regular expression for the families in paths of checkpoints with own jobs.
+        """Return a regular expression for {family} in paths of checkpoints with their own jobs.
 
         It looks ahead to the checkpoint, which follows the family in every path.
         """
@@ -110,11 +110,11 @@ class Jobs:
         return "|".join(choices) or "(?!)"
 
     def at_once(self) -> str:
-        """Return such an expression for tables of responses that one job makes, without shards."""
+        """Return the expression for {family} in paths of tables that one job makes in one go."""
         return f"(?!{self.in_shards()})(?:{self.alone()})"
 
     def in_shards(self) -> str:
-        """Return such an expression for tables that are gathered from shards."""
+        """Return the expression for {family} in paths of tables that are gathered from shards."""
         choices = [
             f"{re.escape(family)}(?=/{re.escape(checkpoint)}/{re.escape(benchmark)}[./])"
             for family, checkpoint, benchmark in self._sharded
@@ -132,12 +132,12 @@ class Jobs:
         return self._resources.sharded(job for job in self.jobs() if job[:2] in apart)
 
     def _apart(self, family: Family) -> list[str]:
-        """Return a family's checkpoints that have jobs of their own."""
+        """Return the names of a family's checkpoints that have jobs of their own."""
         sharing = self._sharing(family)
         return [c.name for c in family.checkpoints if c.name not in sharing]
 
     def _sharing(self, family: Family) -> tuple[str, ...]:
-        """Return a family's tiny checkpoints, if there are several to share a process."""
+        """Return the names of a family's tiny checkpoints if several can share a process."""
         limit = self._study.compute.share_below
         tiny = tuple(c.name for c in family.checkpoints if c.params < limit)
         return tiny if len(tiny) > 1 else ()

@@ -1,4 +1,4 @@
-"""One look, before the first job, at whether a study can get what it needs."""
+"""Checks before the first job: whether a study's inputs, engine and memory are available."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from scruple.study.families import Checkpoint
 from scruple.study.model import Study
 
 _TRIES = 3
-"""How often the hub is asked before a run starts: less patiently than by the job that fetches."""
+"""Attempts to reach the hub before a run starts; the job that fetches makes more."""
 
 
 def check_study(study: Study) -> None:
-    """Refuse what is wrong with a study's own files: prompts, sources, mirror, local checkpoints.
+    """Check what needs no network: prompts, card, sources, mirror, local checkpoints, folders.
 
     Raises:
-        ScrupleError: naming the file and key.
+        ScrupleError: if something is wrong; the message names the file or key.
     """
     check_prompts(study)
     card_of(study)
@@ -66,16 +66,16 @@ def preflight(
     deployed: Collection[Any],
     asked_here: Iterable[tuple[str, str, str]] = (),
 ) -> None:
-    """Refuse to start a run that would stop for want of an engine, memory, a checkpoint or a file.
+    """Refuse a run that would fail because an engine, memory, a checkpoint or a file is missing.
 
     Args:
         study: the study.
         rules: names of the rules whose jobs are to run.
-        deployed: the ways in which snakemake makes environments of its own, if any.
-        asked_here: (family, checkpoint, benchmark) of what is to be asked on this machine.
+        deployed: snakemake's software deployment methods in this run, if any.
+        asked_here: (family, checkpoint, benchmark) of the jobs that ask on this machine.
 
     Raises:
-        ScrupleError: one message with everything that is missing and what can be done.
+        ScrupleError: if anything is missing; one message lists it with the remedies.
     """
     if not deployed and any(name.startswith("respond") for name in rules):
         _check_engine(study)
@@ -120,7 +120,7 @@ def _check_network(study: Study, rules: Collection[str]) -> None:
 
 
 def _looked_up(study: Study, checkpoints: Sequence[Checkpoint]) -> tuple[list[str], list[str], int]:
-    """Ask the hub for checkpoints; return why some cannot be had, silent places, bytes to fetch."""
+    """Look up checkpoints on the hub; return refusals, unreachable hosts and bytes to fetch."""
     refused, silent, needed = [], [], 0
 
     def ask(checkpoint: Checkpoint) -> Remote | ScrupleError:
@@ -137,13 +137,13 @@ def _looked_up(study: Study, checkpoints: Sequence[Checkpoint]) -> tuple[list[st
                 silent.append(str(found))
             else:
                 refused.append(str(found))
-    return refused, silent[:1], needed  # one hub: one silence
+    return refused, silent[:1], needed  # all are on one hub, so one message is enough
 
 
 def _absent(
     study: Study, checkpoints: Sequence[Checkpoint], files: list[str], silent: list[str]
 ) -> str:
-    """Return what is not here yet, who gave no answer, and what can be done."""
+    """Return the message: what is not here yet, which host did not answer, and the remedies."""
     lines = [f"The study `{study.study}` cannot start: part of it is not here yet."]
     if checkpoints:
         names = [f"{c.hub}@{c.revision or 'main'}" for c in checkpoints]
@@ -164,7 +164,7 @@ def _absent(
 
 
 def missing_checkpoints(study: Study) -> list[Checkpoint]:
-    """Return the hub's checkpoints that are neither fetched nor in the hub's cache."""
+    """Return the hub checkpoints that have neither a manifest nor files in the hub's cache."""
     return [
         checkpoint
         for family in study.families
@@ -176,7 +176,7 @@ def missing_checkpoints(study: Study) -> list[Checkpoint]:
 
 
 def missing_files(study: Study) -> list[str]:
-    """Return the addresses of benchmark files that are neither downloaded nor in the mirror."""
+    """Return the URLs of benchmark files that are neither downloaded nor in the mirror."""
     missing = []
     for benchmark in study.benchmarks:
         source = load_source(study, benchmark.kind, benchmark.source)
@@ -192,7 +192,7 @@ def missing_files(study: Study) -> list[str]:
 
 
 def manifest_path(study: str, family: str, checkpoint: str) -> Path:
-    """Return where `fetch_checkpoint` writes its manifest."""
+    """Return the path to which `fetch_checkpoint` writes a checkpoint's manifest."""
     return Path("results") / study / "checkpoints" / family / f"{checkpoint}.json"
 
 
@@ -206,7 +206,7 @@ def _some(names: list[str], most: int = 3) -> str:
 
 
 def _unreachable(url: str) -> list[str]:
-    """Return [who gave no answer] if nothing answers at a url, else []."""
+    """Return a list with the failure if nothing answers at a URL, else an empty list."""
     import urllib.error
     import urllib.request
 
@@ -214,7 +214,7 @@ def _unreachable(url: str) -> list[str]:
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
     except urllib.error.HTTPError:
-        return []  # something answers; the job that fetches says what is wrong
+        return []  # the server answers; the job that fetches reports what is wrong
     except (OSError, ValueError) as error:
         return [f"no answer from {plain(host)} ({plain(getattr(error, 'reason', error))})"]
     return []

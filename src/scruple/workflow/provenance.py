@@ -1,4 +1,4 @@
-"""The record of how a study's results came about."""
+"""The provenance of a study's results."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _PACKAGES = (
 
 
 class Run:
-    """Where and when a job asked a checkpoint."""
+    """The node, GPUs and times of a job that asks a checkpoint."""
 
     def __init__(self, gpus: Sequence[Gpu]) -> None:
-        """Begin now, on these GPUs."""
+        """Record the GPUs and the start time, which is now."""
         self._gpus = [gpu.name for gpu in gpus]
         self._started = datetime.now(UTC)
 
     def ended(self) -> dict[str, Any]:
-        """Return where it was and from when until now, as plain data."""
+        """Return node, GPUs, start time and end time (now) as plain data."""
         return {
             "node": os.environ.get("SLURMD_NODENAME", platform.node()),
             "gpus": self._gpus,
@@ -52,15 +52,15 @@ def provenance(
     records: Iterable[str],
     unfinished: Unfinished,
 ) -> dict[str, Any]:
-    """Return hashes of config and data, commits and hashes of weights, versions, hardware, cost.
+    """Return the config, commits, hashes of data and weights, versions, hardware and cost.
 
     Args:
         study: the study as plain data.
-        items: the tables of items.
-        left_out: the tables of items that could not be used.
-        checkpoints: the checkpoints' manifests.
-        records: what the response jobs wrote beside their responses.
-        unfinished: what the study lists and has no responses of.
+        items: paths of the tables of items.
+        left_out: paths of the tables of items that could not be used.
+        checkpoints: paths of the checkpoints' manifests.
+        records: paths of the records that the response jobs wrote next to their responses.
+        unfinished: checkpoints and benchmarks of the study that have no responses.
     """
     canonical = json.dumps(study, sort_keys=True, separators=(",", ":"))
     jobs = [_read(path) for path in records]
@@ -89,7 +89,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _items(path: Path) -> dict[str, Any]:
-    """Return the number of items and a hash of their content, whatever wrote the file."""
+    """Return the number of items and a hash of their content, independent of the encoding."""
     table = pd.read_parquet(path)
     content = table.to_csv(index=False).encode()
     return {"items": len(table), "sha256": hashlib.sha256(content).hexdigest()}
@@ -101,7 +101,7 @@ def _reasons(path: str) -> dict[str, int]:
 
 
 def _commit() -> str | None:
-    """Return the commit that the code is at, with `-dirty` if it was changed since."""
+    """Return the commit of the code, with `-dirty` if it has changes; None if git cannot say."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What snakemake is told of jobs that ask: GPUs, memory, time, who goes first, who goes together.
+"""Snakemake resources, priorities and groups of the jobs that ask a checkpoint.
 
 Everything comes from the study's config and, for jobs that run on this machine, from its GPUs.
 """
@@ -25,18 +25,18 @@ from scruple.study.model import Study
 from scruple.study.types import Job
 
 SHORT = "short"
-"""Group of jobs that are over soon: a profile may have several of them share a place in a queue."""
+"""Group of short jobs; a profile may submit several of them as one cluster job."""
 
 
 class Resources:
-    """The demands of a study's jobs."""
+    """The resource demands of a study's jobs."""
 
     def __init__(self, study: Study, local: Callable[[], bool]) -> None:
-        """Look at nothing yet.
+        """Store the study; demands are worked out when they are first needed.
 
         Args:
             study: the study.
-            local: tells whether jobs run on this machine; known once snakemake has begun.
+            local: returns whether jobs run on this machine; valid once snakemake has started.
         """
         self._study = study
         self.local = local
@@ -45,26 +45,26 @@ class Resources:
         self._work = cache(self._estimate)
 
     def rule(self, jobs: Sequence[Job] = ()) -> RuleResources:
-        """Return what a rule says of its jobs.
+        """Return the functions for a rule's `resources`, `priority` and `group` directives.
 
         Args:
-            jobs: what its one job asks; by default what its wildcards name.
+            jobs: everything that the rule's single job asks; by default what its wildcards name.
         """
         return RuleResources(self, jobs)
 
     def sharded(self, jobs: Iterable[Job]) -> dict[Job, list[Shard]]:
-        """Return the shards of those that have several."""
+        """Return job → its shards, for the jobs that have more than one."""
         return {job: found for job in jobs if len(found := self.shards(job)) > 1}
 
     def refuse_beyond(self, limit: int | None, jobs: Iterable[Job]) -> None:
         """Refuse jobs that need more GPUs than the run may use at once: they would never start.
 
         Args:
-            limit: GPUs, as given with `--resources gpu=…`, by hand or in a profile; None for any.
-            jobs: what is to be asked.
+            limit: GPUs set by `--resources gpu=…` or by a profile; None for no limit.
+            jobs: the jobs that will ask.
 
         Raises:
-            ScrupleError: naming the checkpoints, and what can be done.
+            ScrupleError: if there are such jobs; the message names checkpoints and remedies.
         """
         if limit is None:
             return
@@ -90,7 +90,7 @@ class Resources:
         if here and self._study.compute.gpu_memory is None and all(here):
             card = replace(card, memory_gb=min(here) / 1e9)
         found = demand(self._study, job, self._work(job[2]), card, len(self.shards(job)))
-        # what is here and too small for the weights is refused before the first job
+        # if the GPUs here are too small for the weights, the preflight check refuses the run
         return found if here is None else replace(found, gpus=min(found.gpus, len(here)))
 
     @cached_property
@@ -103,24 +103,25 @@ class Resources:
 
 
 def count_shards(study: Study, job: Job, work: Workload, card: Card) -> int:
-    """Return in how many shards a checkpoint is asked about a benchmark.
+    """Return the number of shards of a job.
 
-    As many as keep each under `compute.shard_hours` on the card, but none without work. Once it is
-    finished, it stays at the number that its record tells, whatever the config says since: nothing
-    of it is asked again.
+    There are enough to keep each below `compute.shard_hours` on the card, but no more than leaves
+    each at least PIECE prompts. A finished job keeps the number in its record, whatever the config
+    says by then, so that nothing is asked again. The number is 1 if the model runs on the CPU, or
+    if neither the family file nor a local folder gives its shape.
 
     Args:
         study: the study.
-        job: what is asked.
-        work: how much that is, by the config alone.
-        card: a GPU.
+        job: the job.
+        work: its workload, estimated from the config alone.
+        card: the GPU to plan for.
     """
     record = Path("results", study.study, "responses", *job).with_suffix(".json")
-    # one that cannot be read tells nothing; what reads all of it says so
+    # an unreadable record is ignored here; the code that needs all of it reports the error
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         return max(1, int(json.loads(record.read_text(encoding="utf-8")).get("shards", 1)))
     checkpoint = study.checkpoint(*job[:2])
-    # what is in a cache differs between machines, and so must not count
+    # the hub's cache differs between machines, so a shape from there must not count
     shape = checkpoint.shape or (shape_of(checkpoint, study.hub) if checkpoint.path else None)
     if shape is None or study.compute.device == "cpu":
         return 1
@@ -129,10 +130,10 @@ def count_shards(study: Study, job: Job, work: Workload, card: Card) -> int:
 
 
 class RuleResources:
-    """Functions for a rule's directives."""
+    """Functions for a rule's `resources`, `priority` and `group` directives."""
 
     def __init__(self, resources: Resources, jobs: Sequence[Job]) -> None:
-        """See `Placing.rule`."""
+        """See `Resources.rule`."""
         self._resources = resources
         self._places = jobs
 
@@ -141,20 +142,20 @@ class RuleResources:
         return max(one.gpus for one in self._demands(wildcards))
 
     def memory(self, wildcards: Any, attempt: int) -> int:
-        """Return the machine's memory in MB: twice as much at each further attempt."""
+        """Return the main memory in MB, doubled at each further attempt."""
         return max(one.memory_mb for one in self._demands(wildcards)) * 2 ** (attempt - 1)
 
     def minutes(self, wildcards: Any, attempt: int) -> int:
-        """Return the time limit: twice as long at each further attempt."""
+        """Return the time limit in minutes, doubled at each further attempt."""
         work = sum(one.minutes - START_MINUTES for one in self._demands(wildcards))
         return (START_MINUTES + work) * 2 ** (attempt - 1)
 
     def priority(self, wildcards: Any) -> int:
-        """Return a number that is larger for what takes longer, which should start first."""
+        """Return the priority, which is higher for longer jobs: they should start first."""
         return self.minutes(wildcards, attempt=1)
 
     def group(self, wildcards: Any) -> str | None:
-        """Return the group of jobs that are over soon; None for others, and on this machine."""
+        """Return the group of short jobs; None for other jobs and for jobs on this machine."""
         if self._resources.local():
             return None
         return SHORT if all(one.short for one in self._demands(wildcards)) else None

@@ -1,4 +1,4 @@
-"""What the workflow's scripts share: logs, and errors without tracebacks."""
+"""What all scripts of the workflow share: logging, and user errors without tracebacks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ log = logging.getLogger("scruple")
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[logging.Logger]:
-    """Run a script's body: log to the rule's log file and the terminal, end plainly on errors.
+    """Run a script's body, log to the rule's log file and the terminal, and handle errors.
 
-    A ScrupleError becomes its message and exit status 1; anything else is a fault of the program
-    and keeps its traceback, which goes to the log file too. A SIGTERM, with which a cluster takes a
-    job's place away, ends it in an orderly way: what is finished is written, and nothing is left.
+    A ScrupleError is logged as its message, and the exit status is 1. Any other exception is a bug
+    and is logged with its traceback. SIGTERM, which a cluster sends before it kills a job, ends the
+    process cleanly: finished work is written and no partial files remain.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]

@@ -1,4 +1,4 @@
-"""What happens once a real run is sure to start, before its first job."""
+"""What a run does before its first job; dry runs do not get here."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def start(
     partitions: Collection[str],
     local: bool,
 ) -> None:
-    """Refuse what cannot end well, say what is to come, and write down what was decided.
+    """Check the run, claim its outputs, print its expected time, and record the declaration.
 
     Args:
-        plan: the study.
-        jobs: rule, wildcards and output of all that is to be done.
-        deployed: the ways in which snakemake makes environments of its own, if any.
-        gpu_limit: GPUs that all jobs may use at once, if there is a limit.
-        executor: what does the jobs: `local`, `slurm` and so on.
-        partitions: of Slurm, to which they go.
-        local: whether that is on this machine.
+        plan: the checked study.
+        jobs: rule, wildcards and output of every job of the run.
+        deployed: snakemake's software deployment methods in this run, if any.
+        gpu_limit: GPUs that all jobs together may use at once; None for no limit.
+        executor: the snakemake executor: `local`, `slurm` and so on.
+        partitions: the Slurm partitions of the jobs.
+        local: whether the jobs run on this machine.
 
     Raises:
-        ScrupleError: with all that is missing and what can be done.
+        ScrupleError: if the run cannot succeed; the message names what is missing and the remedies.
     """
     if plan.study.only_finished:
         refuse_asking(jobs)
     named = [(rule, wildcards) for rule, wildcards, _ in jobs]
     asked = plan.asking.asked(named)
-    if local:  # elsewhere it is a limit for each group of jobs
+    if local:  # on a cluster the limit applies to each group of jobs
         plan.resources.refuse_beyond(gpu_limit, asked)
     if asked:
         check_cluster(executor, partitions)
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
         take_over(plan.asking.claims(named))
-        from scruple.costs.needs import summary  # pandas: not for every start
+        from scruple.costs.needs import summary  # imports pandas, which is slow
 
         tables = {name: Path(path) for name, path in plan.item_tables().items()}
         print(summary(plan.study, tables, asked, local), file=sys.stderr)
-    if {rule for rule, *_ in jobs} != {"plan"}:  # which only prints
+    if {rule for rule, *_ in jobs} != {"plan"}:  # the target `plan` only prints
         declare(plan.study, Path("results") / plan.study.study)

@@ -1,4 +1,4 @@
-"""What a run does about jobs of responses that did not finish: what it refuses, and says."""
+"""How a run deals with unfinished response jobs: what it refuses and what it advises."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from scruple.study.types import Job
 from scruple.study.unfinished import by_checkpoint
 
 ASKING = ("respond", "fetch_checkpoint", "download_source", "build_items")
-"""Rules (how their names begin) that ask, fetch, or make what was asked anew."""
+"""Prefixes of the names of rules that ask or fetch checkpoints, or make items."""
 
 
 def refuse_asking(jobs: Iterable[tuple[str, Any, Sequence[Any]]]) -> None:
-    """Refuse a run that takes only what is finished and would ask some of it again.
+    """Refuse an `only_finished` run that would ask, fetch or make items again.
 
     Args:
-        jobs: rule, wildcards and output of every job that the run would do.
+        jobs: rule, wildcards and output of every job of the run.
 
     Raises:
-        ScrupleError: naming some of what would be asked or fetched.
+        ScrupleError: if there are such jobs; the message names some of their outputs.
     """
     outputs = {str(files[0]) for name, _, files in jobs if name.startswith(ASKING)}
     if not outputs:
@@ -44,13 +44,13 @@ def refuse_asking(jobs: Iterable[tuple[str, Any, Sequence[Any]]]) -> None:
 def advice(
     missing: Sequence[Job], snakefile: str, overrides: Iterable[str], options: Mapping[str, Any]
 ) -> str:
-    """Return what to say after a run that failed: what is not there, and what can be made.
+    """Return the advice after a failed run: what is missing, and the command for the rest.
 
     Args:
         missing: the jobs that have no responses.
-        snakefile: the workflow's file.
-        overrides: files that were given with --configfile.
-        options: what was given with --config.
+        snakefile: path of the Snakefile.
+        overrides: config overrides given with --configfile.
+        options: config overrides given with --config.
     """
     command = ["snakemake", "--cores", "all"]
     if Path(snakefile).resolve().parent != Path.cwd():

@@ -1,1 +1,1 @@
-"""What each rule's script does, one module per script."""
+"""The code of the rules' scripts, one module per script."""

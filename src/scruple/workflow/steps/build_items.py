@@ -13,7 +13,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Write a benchmark's sampled items, and the items left out with the reasons."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         entry = study.benchmark(snakemake.wildcards.benchmark)

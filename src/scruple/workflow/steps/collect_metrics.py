@@ -1,4 +1,4 @@
-"""Put the metrics of all checkpoints and benchmarks into one table."""
+"""Collect the metrics of all checkpoints and benchmarks in one table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Concatenate the metrics tables of all jobs, cell by cell as text."""
     with job(snakemake) as log:
-        # cells stay the text that they are: no number changes on its way into the table
+        # cells are read as text, so that no number is rounded or reformatted
         tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in snakemake.input]
         table = pd.concat(tables, ignore_index=True)
         log.info("%d metrics", len(table))

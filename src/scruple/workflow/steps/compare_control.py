@@ -1,4 +1,4 @@
-"""Compare control checkpoints that were trained here with those that come with the project."""
+"""Compare control checkpoints trained here with those that come with the project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Log which criteria are met, and write each bias next to that of the shipped family."""
     with job(snakemake) as log:
         criteria = load_criteria()
         trained = pd.concat(

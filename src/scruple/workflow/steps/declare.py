@@ -1,4 +1,4 @@
-"""Record what a study decides before it looks; see `scruple.study.declaration`."""
+"""Record the declaration of a study; see `scruple.study.declaration`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Add the declaration to the study's history if it is new, and write the history."""
     with job(snakemake) as log:
         target = Path(snakemake.output[0])
         history = declare(load_study(snakemake.config), target.parent)

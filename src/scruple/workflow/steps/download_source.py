@@ -1,4 +1,4 @@
-"""Fetch one benchmark file: from the mirror or the network, verified."""
+"""Fetch one benchmark file from the mirror or the network, and verify it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Copy the file from the mirror or download it, and verify its hash."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         wanted = snakemake.wildcards

@@ -11,13 +11,13 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Download the checkpoint if it is on the hub, hash its files and write the manifest."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         wanted = snakemake.wildcards
         checkpoint = study.checkpoint(wanted.family, wanted.checkpoint)
         hashed = (
             time.time_ns()
-        )  # a file that changes from here on is hashed again before it is used
+        )  # a file that changes after this time is hashed again before it is used
         manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
         manifest.written_to(snakemake.output[0], hashed)

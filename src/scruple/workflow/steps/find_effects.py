@@ -19,7 +19,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Write effects, verdicts, curves, sensitivity, abilities and power from all sums."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         history = read_json(snakemake.input.declaration)

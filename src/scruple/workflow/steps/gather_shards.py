@@ -1,4 +1,4 @@
-"""Put the shards of a table of responses together."""
+"""Combine the shards of a table of responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Concatenate the shards' tables of responses and combine their records."""
     with job(snakemake):
         wanted, output = snakemake.input, snakemake.output
         gather_tables([Path(path) for path in wanted.responses], Path(output.responses))

@@ -14,7 +14,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Reduce each checkpoint's responses to a metrics table and a table of sums."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         wanted = snakemake.params

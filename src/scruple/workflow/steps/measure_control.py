@@ -13,7 +13,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Ask the checkpoint the items of the `effort` wildcard and write its metrics."""
     with job(snakemake) as log:
         wanted = snakemake.wildcards
         member = Member(wanted.twin, int(wanted.seed), int(wanted.width))

@@ -12,7 +12,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Print prompts, tokens, memory and hours per checkpoint and benchmark."""
     with job(snakemake) as log:
         tables = {name: Path(path) for name, path in snakemake.params.tables.items()}
         study = load_study(snakemake.config)

@@ -13,7 +13,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Draw the figure from the tables and sums, and save it as PNG, SVG and PDF."""
     with job(snakemake) as log:
         jobs = map(tuple, snakemake.params.jobs)
         tables = read_tables(

@@ -1,4 +1,4 @@
-"""Ask one checkpoint, or several tiny ones, all that a study wants to know of one benchmark."""
+"""Ask one checkpoint, or several tiny ones, all trials of one benchmark."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Claim the outputs, lease GPUs, ask each checkpoint, and write responses and records."""
     with job(snakemake) as log:
         study = load_study(snakemake.config)
         claim = claim_of(study.study, snakemake.rule, snakemake.wildcards)
-        assert claim is not None  # its rule asks
+        assert claim is not None  # only rules that ask use this step
         wanted, output = snakemake.params, snakemake.output
         named = snakemake.wildcards.get("shard")
         shard = Shard.named(named) if named else WHOLE

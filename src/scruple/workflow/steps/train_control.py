@@ -12,7 +12,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Train the member and save a checkpoint at each step of STEPS."""
     with job(snakemake) as log:
         wanted = snakemake.wildcards
         member = Member(wanted.twin, int(wanted.seed), int(wanted.width))

@@ -10,7 +10,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Write the provenance as JSON: config, items, manifests, job records, versions."""
     with job(snakemake) as log:
         record = provenance(
             snakemake.params.study,

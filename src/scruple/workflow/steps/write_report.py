@@ -1,4 +1,4 @@
-"""Write the report, one page that needs nothing else."""
+"""Write the report as one self-contained page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scruple.workflow.script import job
 
 
 def run(snakemake: Any) -> None:
-    """Run the rule; `snakemake` is the object that a script gets from it."""
+    """Combine tables, figures, responses, declaration and provenance into one HTML page."""
     with job(snakemake) as log:
         given, study = snakemake.input, load_study(snakemake.config)
         jobs = [tuple(key) for key in snakemake.params.jobs]
