@@ -1,5 +1,5 @@
-"""The one exception that a user is meant to read."""
+"""The exception whose message is written for the user."""
 
 
 class ScrupleError(Exception):
-    """Something the user can mend; the message says where it is, what is wrong and what to do."""
+    """An error that the user can fix; the message says where and what it is, and what to do."""

@@ -1,4 +1,4 @@
-"""Files of the project: written whole or not at all, and read again."""
+"""Atomic writing of files, and reading of the project's own JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from scruple.errors import ScrupleError
 
 @contextlib.contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` and move it there once the body is through.
+    """Yield a temporary path next to `path`, and rename it to `path` when the block ends.
 
-    A link is followed, so that its target is replaced and not the link; what is no regular file
-    (a terminal, a pipe) is written to as it is.
+    If the block fails, the temporary file is removed and `path` stays as it was. A symbolic link is
+    followed: its target is replaced, not the link. If `path` exists but is not a regular file (a
+    terminal, a pipe), it is yielded itself and written to directly.
 
     Raises:
-        ScrupleError: if the place cannot be written to.
+        ScrupleError: if the file cannot be written.
     """
     try:
         path = Path(path).resolve()
@@ -31,7 +32,7 @@ def whole(path: str | Path) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        # the suffix stays last: writers choose their format by it
+        # keep the suffix: writers choose the format by it
         part = path.with_name(f".{os.getpid()}.{path.name}")
         try:
             yield part
@@ -43,27 +44,30 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def sweep(path: str | Path) -> None:
-    """Remove what jobs that had no time to end left half-written of a file that is now ours."""
+    """Remove temporary files that killed jobs left behind while writing `path`.
+
+    Call it only if no other job can be writing the same file.
+    """
     path = Path(path)
     for left in path.parent.glob(f".*.{path.name}"):
         left.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write plain data as JSON, whole or not at all.
+    """Write plain data as indented JSON, atomically.
 
     Raises:
-        ScrupleError: if the place cannot be written to.
+        ScrupleError: if the file cannot be written.
     """
     with whole(path) as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file that the project wrote.
+    """Read a JSON file that this project wrote.
 
     Raises:
-        ScrupleError: if it is missing or damaged, with the remedy.
+        ScrupleError: if the file is missing or damaged; the message names the remedy.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))

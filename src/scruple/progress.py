@@ -1,4 +1,4 @@
-"""Progress bars."""
+"""Progress bars on the terminal and in logs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from typing import Any
 from tqdm import tqdm
 
 Progress = Callable[[int], Any]
-"""Called with the number of requests that were just finished."""
+"""Called with the number of requests that have just finished."""
 Bar = Callable[[str, int], Progress]
-"""Makes a progress bar from a title and a total, and returns how to advance it."""
+"""Creates a progress bar from a title and a total, and returns the function that advances it."""
 
 
 def bar(title: str, total: int, unit: str = "prompt") -> Progress:
-    """Show a progress bar on the terminal, and return how to advance it."""
+    """Show a progress bar on stderr, and return the function that advances it.
+
+    It is updated twice a second on a terminal, and every ten seconds elsewhere.
+
+    Args:
+        title: text in front of the bar.
+        total: number of units; the bar closes once they are done.
+        unit: name of a unit.
+    """
     terminal = sys.stderr.isatty()
-    columns = shutil.get_terminal_size((100, 24)).columns  # some terminals claim to have none
+    columns = shutil.get_terminal_size((100, 24)).columns  # some terminals report 0 columns
     shown = tqdm(
         total=total,
         desc=title,

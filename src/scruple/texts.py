@@ -59,6 +59,15 @@ BETWEEN = "; undecided at {places}"
 NO_CONTROL = "; its control was not asked, so any other instruction might do the same"
 NOT_FINISHED = "; not finished: {checkpoints}"
 
+# Why a shape (scruple.analysis.curves)
+CURVE = {
+    "simplest": "the same effect at every size",
+    "better": "fits better than {simpler}",
+    "no break": "a break cannot be told from a straight line with these sizes",
+    "no better": "cannot be told from {simpler} with these sizes",
+    "not fitted": "not fitted: somewhere the effect is undefined or does not vary at all",
+}
+
 # The report's sentences, after the name of a condition (scruple.report.sentences)
 SENTENCE = {
     "emerges": "removes bias against {every} at each {thing} from {at_most} on; up to {above} it "

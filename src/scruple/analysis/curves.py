@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scruple import texts
 from scruple.analysis.measurements import Measured, Sums, effect_of
 from scruple.analysis.verdicts import Curve, curves_of
 from scruple.statistics.clusters import jackknife_covariance
@@ -67,8 +68,7 @@ def _fits(seed: int, sums: Sums, curve: Curve) -> list[dict[str, Any]]:
             raise np.linalg.LinAlgError
         fits = fit(x, effects, covariance)
     except np.linalg.LinAlgError:
-        reason = "not fitted: somewhere the effect is undefined or does not vary at all"
-        return [{"model": "none", "reason": reason}]
+        return [{"model": "none", "reason": texts.CURVE["not fitted"]}]
     rows = []
     for name, found in fits.items():
         simpler = _SIMPLER.get(name)
@@ -88,12 +88,12 @@ def _fits(seed: int, sums: Sums, curve: Curve) -> list[dict[str, Any]]:
 
 def _told(name: str, simpler: str | None, p: float) -> str:
     if simpler is None:
-        return "the same effect at every size"
+        return texts.CURVE["simplest"]
     if p < 0.05:
-        return f"fits better than {simpler}"
+        return texts.CURVE["better"].format(simpler=simpler)
     if name == "break":
-        return "a break cannot be told from a straight line with these sizes"
-    return f"cannot be told from {simpler} with these sizes"
+        return texts.CURVE["no break"]
+    return texts.CURVE["no better"].format(simpler=simpler)
 
 
 def _covariance(sums: Sums, members: Sequence[Measured]) -> np.ndarray | None:

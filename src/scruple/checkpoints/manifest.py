@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: where its files are, and what exactly they are."""
+"""The manifest of a checkpoint: the location, sizes and hashes of its files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from scruple.study.model import resolve
 
 @dataclass(frozen=True)
 class Location:
-    """Where a checkpoint's files are on this machine.
+    """The location of a checkpoint's files on this machine.
 
     Attributes:
-        checkpoint: its name, for messages.
-        folder: where its files are.
-        gguf: name of the GGUF file in the folder; None where there are files of transformers.
-        code: whether Python code of its own is run.
+        checkpoint: the checkpoint's name, for messages.
+        folder: the folder that holds its files.
+        gguf: the name of the GGUF file in the folder; None for files in the transformers format.
+        code: whether the checkpoint's own Python code is run.
     """
 
     checkpoint: str
@@ -39,54 +39,56 @@ class Location:
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FileFacts(_Frozen):
-    """What a file of a checkpoint is."""
+    """The size and hash of a checkpoint's file."""
 
     bytes: int
-    """Its size."""
+    """The size in bytes."""
     sha256: str
-    """The SHA-256 of its content."""
+    """The SHA-256 of the content."""
 
 
 class Manifest(_Frozen):
-    """A fetched checkpoint: where its files are, and what exactly they are."""
+    """A fetched checkpoint: where it came from, and the location and hashes of its files."""
 
     checkpoint: str
     """The checkpoint's name."""
     params: int
-    """The number of parameters that the config gives."""
+    """The number of parameters given in the config."""
     origin: str
-    """Where it came from, in words."""
+    """Where the checkpoint came from, in words."""
     folder: str
     """The folder that holds its files."""
     gguf: str | None = None
-    """The name of the GGUF file in the folder, if it is one."""
+    """The name of the GGUF file in the folder, if the checkpoint is one."""
     commit: str | None = None
-    """The commit of the hub's repository, if it came from the hub."""
+    """The commit of the hub's repository, if the checkpoint came from the hub."""
     code: bool = False
-    """Whether Python code of its own is run."""
+    """Whether the checkpoint's own Python code is run."""
     shape: Shape | None = None
-    """The architecture's numbers, if they are known."""
+    """The dimensions of the architecture, if known."""
     files: dict[str, FileFacts]
     """Name of each file that is used → its size and hash."""
     manifest: str | None = None
-    """The file that this was written to."""
+    """The file that this manifest was written to."""
     hashed: int | None = None
-    """When the files were hashed, in nanoseconds since 1970: what changed later is hashed again."""
+    """When hashing began, in nanoseconds since 1970; files modified later are hashed again."""
 
     @property
     def location(self) -> Location:
-        """Return where its files are."""
+        """Return the location of the files."""
         return Location(self.checkpoint, self.folder, self.gguf, self.code)
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
-        """Read a manifest (ScrupleError if it is damaged, with the remedy)."""
+        """Read a manifest from a file.
+
+        Raises:
+            ScrupleError: if the file is missing or damaged, with the remedy.
+        """
         try:
             return cls.model_validate_json(json.dumps(read_json(path)))
         except ValidationError as error:
@@ -97,11 +99,14 @@ class Manifest(_Frozen):
             ) from None
 
     def written_to(self, path: str | Path, hashed: int) -> Manifest:
-        """Write it to a file; return it with the file's name.
+        """Write the manifest to a file; return a copy with `manifest` and `hashed` set.
 
         Args:
-            path: the file.
+            path: the file to write.
             hashed: when hashing began, in nanoseconds since 1970.
+
+        Raises:
+            ScrupleError: if the file cannot be written.
         """
         named = self.model_copy(update={"manifest": str(path), "hashed": hashed})
         write_json(path, named.model_dump(mode="json"))
@@ -109,15 +114,15 @@ class Manifest(_Frozen):
 
 
 def fetch_checkpoint(checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE) -> Manifest:
-    """Make a checkpoint's files local and describe them.
+    """Download a checkpoint's files if necessary, hash them and return the manifest.
 
     Args:
-        checkpoint: what the config says of it.
-        say: called with what is done, for the log.
-        hub: what may be taken.
+        checkpoint: the checkpoint's entry in the config.
+        say: called with progress messages, for the log.
+        hub: what may be used from the hub.
 
     Raises:
-        ScrupleError: if it cannot be had.
+        ScrupleError: if the checkpoint is unavailable, incomplete, damaged or not allowed.
     """
     commit, gguf, code = None, None, False
     if checkpoint.hub is not None:
@@ -158,7 +163,7 @@ def _hashes(folder: Path, names: Iterable[str], checkpoint: Checkpoint, say: Say
 
 
 def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[str, str]]:
-    """Return a checkpoint's folder and hashes; what is damaged there is fetched once more."""
+    """Return a checkpoint's folder and hashes; damaged files are downloaded again, once."""
     code, place = checkpoint.hub in hub.allow_code, place_of(checkpoint)
     folder, remote = cached_snapshot(checkpoint, hub), None
     for _ in range(2):

@@ -1,1 +1,1 @@
-"""Benchmark files, and transfers that are resumed and verified."""
+"""Downloads: benchmark files, and transfers that are resumed and verified."""

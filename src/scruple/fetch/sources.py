@@ -1,4 +1,7 @@
-"""The benchmarks' files: pinned, fetched once, verified. Cheap to import: the Snakefile does."""
+"""The benchmarks' files: pinned by hash, fetched once, verified.
+
+This module must stay fast to import, because the Snakefile imports it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from scruple.study.settings import Benchmark
 
 
 class SourceFile(BaseModel):
-    """One file of a source, and the hash that it must have."""
+    """One file of a source, and its pinned hash."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str
@@ -28,17 +31,17 @@ class SourceFile(BaseModel):
 
     @property
     def name(self) -> str:
-        """Return the file's name without its folders."""
+        """Return the file name without its folders."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def pinned(self) -> Pinned:
-        """Return what its content must be."""
+        """Return the hash that the content must have."""
         return Pinned(sha256=self.sha256, git_blob=self.git_blob)
 
 
 class Source(BaseModel):
-    """Where the items of one kind of benchmark come from."""
+    """A place from which a kind of benchmark gets its items: a URL or a folder of the project."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     about: str
@@ -53,10 +56,15 @@ class Sources(RootModel[dict[str, dict[str, Source]]]):
 
 
 def load_source(study: Study, kind: str, name: str) -> Source:
-    """Return one source of `data/sources.yaml`.
+    """Return one source from the study's sources file.
+
+    Args:
+        study: the study, which names the file.
+        kind: kind of benchmark.
+        name: name of the source.
 
     Raises:
-        ScrupleError: if the file is wrong or has no such source.
+        ScrupleError: if the file is not valid or does not contain the source.
     """
     path = resolve(study.sources)
     try:
@@ -73,7 +81,9 @@ def load_source(study: Study, kind: str, name: str) -> Source:
 
 
 def files_of(study: Study, benchmark: Benchmark) -> list[SourceFile]:
-    """Return the files that a benchmark needs: all, or those of the categories asked for.
+    """Return the files that a benchmark needs: all, or those of its `categories`.
+
+    Optional files that the study's mirror lacks are left out.
 
     Raises:
         ScrupleError: if a category does not exist.
@@ -96,7 +106,7 @@ def files_of(study: Study, benchmark: Benchmark) -> list[SourceFile]:
 
 
 def local_path(study: Study, benchmark: Benchmark, file: SourceFile) -> Path:
-    """Return where a file is, or will be once it is fetched."""
+    """Return the path of a file in this project, whether or not it has been fetched."""
     source = load_source(study, benchmark.kind, benchmark.source)
     if source.folder is not None:
         return resolve(source.folder.format(language=study.language_of(benchmark))) / file.path
@@ -104,7 +114,7 @@ def local_path(study: Study, benchmark: Benchmark, file: SourceFile) -> Path:
 
 
 def in_mirror(study: Study, kind: str, file: SourceFile) -> Path | None:
-    """Return a file's place in the study's mirror; None if it is not there."""
+    """Return a file's path in the study's mirror; None if the mirror does not contain it."""
     if study.mirror is None:
         return None
     folder = resolve(study.mirror) / kind
@@ -113,10 +123,10 @@ def in_mirror(study: Study, kind: str, file: SourceFile) -> Path | None:
 
 
 def check_mirror(study: Study) -> None:
-    """Refuse a mirror that lacks a file the study needs.
+    """Check that the mirror, if there is one, contains the files that the study needs.
 
     Raises:
-        ScrupleError: naming the folder and the files.
+        ScrupleError: if files are missing; the message names the folder and the files.
     """
     if study.mirror is None:
         return
@@ -137,17 +147,17 @@ def check_mirror(study: Study) -> None:
 
 
 def fetch(study: Study, benchmark: Benchmark, file: SourceFile, target: Path, say: Say) -> None:
-    """Bring one file to its place: from the mirror or the network, verified, never half-written.
+    """Fetch one file from the mirror or the network, verify it, and write it atomically.
 
     Args:
-        study: names the mirror.
-        benchmark: names kind and source.
-        file: which file.
-        target: where it goes.
-        say: called with what is done, for the log.
+        study: the study, which names the mirror.
+        benchmark: the benchmark, which names kind and source.
+        file: the file to fetch.
+        target: path to write to.
+        say: called with progress messages for the log.
 
     Raises:
-        ScrupleError: if it cannot be had or is not the pinned file.
+        ScrupleError: if the file cannot be fetched, or differs from the pinned one.
     """
     mirrored = in_mirror(study, benchmark.kind, file)
     if mirrored is not None:
@@ -176,7 +186,7 @@ def verify(path: Path, file: SourceFile) -> None:
     """Compare a file with its pinned hash.
 
     Raises:
-        ScrupleError: if it differs, naming both hashes.
+        ScrupleError: if the hash differs; the message names both hashes.
     """
     wrong = found_instead(path, file.pinned)
     if wrong is not None:

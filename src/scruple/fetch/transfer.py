@@ -1,4 +1,4 @@
-"""Brings one file here over the network: resumed, waited for, verified, never half-written."""
+"""Downloads of single files: resumed, retried, verified, moved into place only when complete."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from typing import Any, TypeVar
 from scruple.errors import ScrupleError
 
 Say = Callable[[str], Any]
-"""Called with what is done, for the log."""
+"""Called with progress messages for the log."""
 Result = TypeVar("Result")
 
 _BUSY = (408, 429, 500, 502, 503, 504)
 _LARGE, _PIECE = 1 << 30, 8 << 20
-"""Bytes of a file from which on hashing it shows progress; bytes that are read at a time."""
+"""File size in bytes from which hashing shows a progress bar; bytes that are read at a time."""
 _CHUNK = 1 << 16
-"""Bytes that are written at a time while they come."""
+"""Bytes that are received and written at a time."""
 _LONGEST = 120.0
-"""Seconds that a server's request to wait is heeded for, at most."""
+"""Longest wait between two attempts in seconds, even if the server asks for more."""
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """What a file must be.
+    """The expected content of a file.
 
     Attributes:
-        sha256: hash of its content; where it is None, `git_blob` counts.
-        git_blob: the hash that git gives a file of that content; None if that is unknown too.
-        size: in bytes; None if unknown.
+        sha256: SHA-256 of the content; if it is None, `git_blob` is used.
+        git_blob: git's blob hash of the content; None if that is unknown too.
+        size: size in bytes; None if unknown.
     """
 
     sha256: str | None = None
@@ -44,11 +44,11 @@ class Pinned:
 
 
 class Unreachable(ScrupleError):
-    """A server gave no answer, or none but that it is busy, each time that it was asked."""
+    """A server did not answer or was busy at every attempt, or HF_HUB_OFFLINE is set."""
 
 
 def found_instead(path: Path, pinned: Pinned) -> tuple[str, str] | None:
-    """Return the hash that a file must have and the one that it has; None if they are the same."""
+    """Return the expected and the actual hash of a file; None if they agree or none is pinned."""
     if pinned.sha256 is not None:
         expected, found = pinned.sha256, sha256(path)
     elif pinned.git_blob is not None:
@@ -59,7 +59,7 @@ def found_instead(path: Path, pinned: Pinned) -> tuple[str, str] | None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, with a progress bar for a large one."""
+    """Return the SHA-256 of a file's content; large files get a progress bar."""
     found, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file, _bar()(
         total=size, desc=f"hashing {path.name}", unit="B", unit_scale=True, disable=size < _LARGE
@@ -71,27 +71,33 @@ def sha256(path: Path) -> str:
 
 
 def git_blob(content: bytes) -> str:
-    """Return the hash that git gives a file of that content."""
+    """Return git's blob hash of a content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def plain(text: object) -> str:
-    """Return a message's first line, without a password that an address may hold."""
+    """Return the first line of a message, without credentials in URLs."""
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
     return re.sub(r"//[^/@\s]+@", "//", lines[0] if lines else type(text).__name__)
 
 
 def patiently(ask: Callable[[], Result], place: str, say: Say, tries: int = 5) -> Result:
-    """Return what a server answers; ask again while it is busy, asks to wait, or is silent.
+    """Call a function that sends a request, and retry while the server is busy or does not answer.
+
+    The wait between attempts doubles from 1 s, unless the server says how long to wait.
 
     Args:
-        ask: asks once, and raises what huggingface_hub or its HTTP library do.
-        place: what is asked for, for the messages.
-        say: called before each wait.
-        tries: how often it is asked.
+        ask: sends one request; raises the errors of huggingface_hub and of its HTTP library.
+        place: name of what is requested, for messages.
+        say: called with a message before each wait.
+        tries: number of attempts.
+
+    Returns:
+        The return value of `ask`.
 
     Raises:
-        Unreachable: if it gave no answer at the last try either.
+        Unreachable: if the last attempt fails too, or HF_HUB_OFFLINE is set.
+        HfHubHTTPError: if the server answers with any other error.
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -132,24 +138,25 @@ def bring(
     title: str,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Download a file to its place, unless it is there; go on where an earlier run stopped.
+    """Download a file unless it exists, and resume where an earlier run stopped.
 
-    What has come so far is kept beside the target. Another process that brings the same file is
-    waited for. A file that differs from its hash is fetched once more from its beginning.
+    A partial download is kept next to the target. If another process is downloading the same file,
+    this one waits for it. If the hash is wrong, the file is downloaded once more from the start.
 
     Args:
-        url: where it is.
-        target: where it goes.
-        pinned: what it must be.
-        say: called with what is done.
-        lock: file on which processes wait for each other.
-        title: what the progress bar and the messages call it.
-        headers: of the request.
+        url: address of the file.
+        target: path to write to.
+        pinned: expected content.
+        say: called with progress messages.
+        lock: lock file that processes downloading the same file share.
+        title: name in the progress bar and in messages.
+        headers: headers of the request.
 
     Raises:
-        ScrupleError: if it differs from its hash twice, or cannot be written.
+        ScrupleError: if the hash is wrong twice, or the file cannot be written.
         Unreachable: if the server does not answer.
-        HfHubHTTPError: if it answers that there is no such file, or that it may not be had.
+        HfHubHTTPError: if the server refuses the request, for example because the file does not
+            exist or access is denied.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -178,7 +185,7 @@ def bring(
 def _fetched(
     url: str, part: Path, pinned: Pinned, title: str, headers: dict[str, str], say: Say
 ) -> tuple[str, str] | None:
-    """Complete a part; if its hash is wrong, remove it and return the right and the wrong one."""
+    """Complete a partial file; on a wrong hash, delete it and return expected and actual hash."""
     _download(url, part, pinned, title, headers, say)
     wrong = found_instead(part, pinned)
     if wrong is not None:
@@ -187,13 +194,13 @@ def _fetched(
 
 
 def part_of(target: Path) -> Path:
-    """Return where what has come of a file so far is kept."""
+    """Return the path of a file's partial download."""
     return target.with_name(f"{target.name}.partial.incomplete")
 
 
 @contextlib.contextmanager
 def _alone(lock: Path, title: str, say: Say) -> Iterator[None]:
-    """Hold a lock, and say so before waiting for another process."""
+    """Hold a lock; if another process has it, say so and wait."""
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
 
@@ -210,14 +217,14 @@ def _alone(lock: Path, title: str, say: Say) -> Iterator[None]:
 def _download(
     url: str, part: Path, pinned: Pinned, title: str, headers: dict[str, str], say: Say
 ) -> None:
-    """Append what is missing to a part; huggingface_hub resumes a connection that breaks."""
+    """Append the missing bytes to a partial file; huggingface_hub resumes broken connections."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
 
-    # a chunk that has not come whole is lost when the connection breaks: the library's has 10 MB
+    # a broken connection loses the incomplete chunk, which the library makes 10 MB large
     constants.DOWNLOAD_CHUNK_SIZE = _CHUNK
-    headers["Accept-Encoding"] = "identity"  # a range is one of the file, not of its compression
+    headers["Accept-Encoding"] = "identity"  # byte ranges must refer to the uncompressed file
 
     def ask() -> None:
         there = part.stat().st_size if part.exists() else 0
@@ -234,15 +241,15 @@ def _download(
     try:
         patiently(ask, title, say)
     except HfHubHTTPError as error:
-        if error.response.status_code != 416:  # there, nothing is left to ask for
+        if error.response.status_code != 416:  # 416: the file is already complete
             raise
     except OSError as error:
-        if error.errno is not None:  # of the disk; else the size is wrong, and the hash decides
+        if error.errno is not None:  # disk error; else a wrong size, left to the hash
             raise
 
 
 def _bar() -> Any:
-    """Return the class of progress bars: a line now and then where there is no terminal."""
+    """Return a tqdm class for stderr that updates every 10 s if stderr is not a terminal."""
     from tqdm import tqdm
 
     class Bar(tqdm):

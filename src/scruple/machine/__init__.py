@@ -1,1 +1,1 @@
-"""What this machine and its cluster have: GPUs, memory, Slurm."""
+"""Resources of this machine and its cluster: GPUs, memory, Slurm."""

@@ -1,7 +1,7 @@
-"""GPUs: which a process may use, and how concurrent jobs of one machine get different ones.
+"""GPUs: which ones a process may use, and how concurrent jobs on a machine get different ones.
 
-Snakemake counts GPUs and does not say which. So a job takes as many as it needs under a lock each,
-which the operating system lets go when the job ends, however it ends.
+Snakemake counts GPUs but does not assign them. So a job locks each GPU that it needs. The operating
+system releases the locks when the job ends, even if it is killed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from scruple.errors import ScrupleError
 log = logging.getLogger(__name__)
 
 LOCKS = Path("/tmp/scruple-gpus")
-"""One place for all users and folders of a machine, whatever TMPDIR says."""
+"""Folder of the locks, the same for all users and projects on a machine, whatever TMPDIR is."""
 
 _MIB = 1024 * 1024
 _PAUSE = 0.5
-"""Seconds between two looks at GPUs that others have."""
+"""Seconds between two attempts to lock GPUs that other jobs hold."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that may be used.
+    """A GPU that this process may use.
 
     Attributes:
-        id: what CUDA_VISIBLE_DEVICES calls it.
-        name: what it is called on all machines: its UUID, or node and number where no driver tells.
-        memory: in bytes; 0 where no driver tells.
+        id: its identifier in CUDA_VISIBLE_DEVICES.
+        name: a name that is unique across machines: the UUID, or node and `id` if the driver does
+            not list the GPU.
+        memory: memory in bytes; 0 if the driver does not report it.
     """
 
     id: str
@@ -48,13 +49,13 @@ class Gpu:
 
 
 def visible_gpus() -> list[Gpu]:
-    """Return the GPUs that this process may use: the driver's, or those that were chosen of them.
+    """Return the GPUs that this process may use.
 
-    They are chosen with CUDA_VISIBLE_DEVICES, by the user or by Slurm. Slurm's word is taken where
-    there is no driver to ask.
+    These are the GPUs that the driver lists, or a selection of them if CUDA_VISIBLE_DEVICES is set
+    by the user or by Slurm. In a Slurm job the variable is trusted if there is no driver to query.
 
     Raises:
-        ScrupleError: if one is chosen that the driver does not show.
+        ScrupleError: if the variable names a GPU that the driver does not list.
     """
     found = _driver()
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -64,7 +65,7 @@ def visible_gpus() -> list[Gpu]:
         return []
     visible: dict[str, Gpu] = {}
     for token in (part.strip() for part in chosen.split(",")):
-        if token in ("", "-1", "NoDevFiles"):  # as CUDA does: what follows is not seen either
+        if token in ("", "-1", "NoDevFiles"):  # like CUDA, ignore this entry and all after it
             break
         gpu = _named(token, found)
         visible.setdefault(gpu.name, gpu)
@@ -72,7 +73,7 @@ def visible_gpus() -> list[Gpu]:
 
 
 def _named(token: str, found: Sequence[Gpu]) -> Gpu:
-    """Return the GPU that CUDA calls so: by number, by UUID, or by how its UUID begins."""
+    """Return the GPU that a token means to CUDA: an index, a UUID, or the beginning of a UUID."""
     meant = [
         gpu for gpu in found
         if token == gpu.id or (token.startswith("GPU-") and gpu.name.startswith(token))
@@ -89,7 +90,7 @@ def _named(token: str, found: Sequence[Gpu]) -> Gpu:
 
 
 def _driver() -> list[Gpu]:
-    """Return all GPUs that the driver shows; none where there is no driver, or it fails."""
+    """Return all GPUs that nvidia-smi lists; none if it is missing or fails."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=index,uuid,memory.total"
@@ -98,7 +99,7 @@ def _driver() -> list[Gpu]:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
         rows = [line.split(", ") for line in done.stdout.splitlines() if line.strip()]
         return [
-            # some devices do not tell their memory
+            # some devices do not report their memory
             Gpu(index, uuid, int(memory) * _MIB if memory.isdigit() else 0)
             for index, uuid, memory in rows
         ]
@@ -109,24 +110,24 @@ def _driver() -> list[Gpu]:
 
 @cache
 def _warn(text: str) -> None:
-    """Say something once."""
+    """Log a warning, but each text only once."""
     log.warning(text)
 
 
 @contextlib.contextmanager
 def lease(count: int, log: logging.Logger) -> Iterator[list[Gpu]]:
-    """Take GPUs that no other job has, waiting for them if need be; make CUDA see just these.
+    """Lock GPUs that no other job holds, wait for them if necessary, and make only these visible.
 
-    Only one job at a time gathers GPUs, and keeps those it has while it waits for more: so jobs
-    that need several neither wait for each other nor are overtaken for ever. To be called before
-    CUDA is used; for no GPUs nothing is changed.
+    Only one job at a time collects GPUs, and it keeps those it has while it waits for more. So jobs
+    that need several GPUs neither deadlock nor starve. Call this before CUDA is initialised. If
+    `count` is 0, nothing changes.
 
     Args:
-        count: how many.
-        log: told of waiting.
+        count: number of GPUs.
+        log: gets a message if the job has to wait.
 
     Raises:
-        ScrupleError: if fewer may be used, or the locks cannot be written.
+        ScrupleError: if fewer GPUs are visible, or the lock files cannot be used.
     """
     if count == 0:
         yield []
@@ -154,8 +155,8 @@ def lease(count: int, log: logging.Logger) -> Iterator[list[Gpu]]:
 def _gather(
     gpus: Sequence[Gpu], count: int, held: contextlib.ExitStack, log: logging.Logger
 ) -> list[Gpu]:
-    """Lock GPUs until there are enough; their locks are left to `held`."""
-    # Slurm's jobs have GPUs of their own, and need not queue up with each other
+    """Lock GPUs until there are enough; the locks are released when `held` closes."""
+    # Slurm gives each job its own GPUs, so only jobs with the same ones share a queue
     queue = ",".join(gpu.name for gpu in gpus) if "SLURM_JOB_ID" in os.environ else "all"
     queue = f"queue-{hashlib.sha256(queue.encode()).hexdigest()[:16]}"
     taken: list[Gpu] = []
@@ -176,16 +177,17 @@ def _gather(
 
 
 def _locked(name: str, held: contextlib.ExitStack) -> bool:
-    """Try to lock a name on this machine; if it is had, leave it to `held` and tell so.
+    """Try to lock a name on this machine, without waiting; return whether that succeeded.
 
-    `filelock` would refuse files that another user made, which here are as good as one's own.
+    The lock is released when `held` closes. `filelock` is not used because it rejects files that
+    another user created, which are fine here.
     """
     safe = "".join(c if c.isalnum() or c in "-." else "_" for c in name)
     path = LOCKS / f"{safe}.lock"
     try:
         if not LOCKS.is_dir():
             LOCKS.mkdir(exist_ok=True)
-            LOCKS.chmod(0o1777)  # as /tmp
+            LOCKS.chmod(0o1777)  # like /tmp: every user may add files
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644))
         descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What this machine has: memory of its GPUs, or its own; cheap to ask, without PyTorch."""
+"""The memory of this machine or its GPUs, and which checkpoints fit; does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from scruple.machine.gpus import visible_gpus
 from scruple.study.model import Study
 
 _OVERHEAD = 1.15
-"""Memory in use, to that of the weights: buffers, activations, fragments."""
+"""Ratio of memory in use to the size of the weights: buffers, activations, fragmentation."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def weight_bytes(params: int, dtype: str) -> int:
-    """Return the bytes of weights.
+    """Return the size of weights in bytes.
 
     Args:
-        params: their number.
+        params: number of parameters.
         dtype: float32, bfloat16 or float16.
     """
     return params * BYTES[dtype]
 
 
 def in_use(weights: float) -> float:
-    """Return the memory that weights take while they are in use, in the unit of the argument."""
+    """Return the memory that a model of some weight size needs, in the unit of the argument."""
     return weights * _OVERHEAD
 
 
 def gpus_here() -> list[int]:
-    """Return the memory of each GPU that jobs may use, in bytes; 0 where no driver tells."""
+    """Return the memory of each usable GPU in bytes; 0 if the driver does not report it."""
     return [gpu.memory for gpu in visible_gpus()]
 
 
 def memory_here(device: str) -> tuple[int, str]:
-    """Return the bytes that weights have, and how a message begins to say whose they are.
+    """Return the memory available to weights in bytes, and the beginning of a message about it.
+
+    It is the total memory of the GPUs. Without GPUs, or if the driver does not report their memory,
+    it is the memory of the machine.
 
     Args:
-        device: as the config says: `auto`, `cpu` or `cuda`.
+        device: `compute.device` of the config: `auto`, `cpu` or `cuda`.
     """
     gpus = gpus_here() if device != "cpu" else []
     if gpus and all(gpus):
@@ -50,19 +53,19 @@ def memory_here(device: str) -> tuple[int, str]:
 
 
 def dtype_here(study: Study) -> str:
-    """Return the number format that weights would have here."""
+    """Return the number format that weights have on this machine."""
     return study.compute.dtype_on(gpu=study.compute.device != "cpu" and bool(gpus_here()))
 
 
 def too_large(study: Study, members: Iterable[tuple[str, str]]) -> tuple[dict[str, float], str]:
-    """Return which checkpoints this machine cannot hold, and what to set to leave them out.
+    """Return which checkpoints do not fit into this machine's memory, and how to leave them out.
 
     Args:
         study: the study.
-        members: (family, checkpoint) of those that are meant.
+        members: (family, checkpoint) of the checkpoints to check.
 
     Returns:
-        Their names → bytes of memory that they need, and the remedy.
+        Names of those that do not fit → bytes of memory that they need; and the remedy as text.
     """
     memory, _ = memory_here(study.compute.device)
     dtype = dtype_here(study)
@@ -74,14 +77,15 @@ def too_large(study: Study, members: Iterable[tuple[str, str]]) -> tuple[dict[st
 
 
 def check_memory_here(study: Study, members: Iterable[tuple[str, str]]) -> None:
-    """Refuse checkpoints that this machine cannot hold.
+    """Check that all checkpoints fit into this machine's memory.
 
     Args:
         study: the study.
-        members: (family, checkpoint) of those that are to be asked here.
+        members: (family, checkpoint) of the checkpoints that will run on this machine.
 
     Raises:
-        ScrupleError: naming them, with all sizes and the largest one that fits.
+        ScrupleError: if some do not fit; the message names them, the memory that they need, the
+            memory of this machine, and the parameters of the largest checkpoint that fits.
     """
     large, remedy = too_large(study, members)
     if not large:

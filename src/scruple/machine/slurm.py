@@ -1,4 +1,4 @@
-"""Whether the cluster that is to do the jobs is there."""
+"""Check that Slurm answers and has the partitions that jobs are submitted to."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from collections.abc import Collection
 from scruple.errors import ScrupleError
 
 _PATIENCE = 20
-"""Seconds in which a controller that is well has answered."""
+"""Timeout in seconds; a healthy controller answers faster."""
 
 
 def check_cluster(executor: str, partitions: Collection[str]) -> None:
-    """Refuse a Slurm that does not answer, or lacks a partition.
+    """Check that Slurm answers and has the partitions; other executors are not checked.
 
-    Snakemake would wait for the one without a word, and give no reason for what the other causes.
+    Without this check, snakemake would wait silently for a controller that does not answer, and
+    would not say that a partition does not exist.
 
     Args:
-        executor: the executor that snakemake was told to use.
-        partitions: those that jobs are to go to.
+        executor: the snakemake executor of this run.
+        partitions: the partitions that jobs will be submitted to.
 
     Raises:
-        ScrupleError: with what `sinfo` says.
+        ScrupleError: if Slurm does not answer or lacks a partition; the message contains the output
+            of `sinfo`.
     """
     if executor != "slurm":
         return
@@ -35,7 +37,7 @@ def check_cluster(executor: str, partitions: Collection[str]) -> None:
 
 
 def _sinfo(*options: str) -> str:
-    """Return what Slurm answers (ScrupleError if it does not)."""
+    """Return the output of `sinfo` (ScrupleError if it fails)."""
     if shutil.which("sinfo") is None:
         said = "its commands (sinfo, sbatch) are not installed here"
     else:

@@ -1,1 +1,1 @@
-"""Prompts: read from files, checked, and rendered as the text that a checkpoint reads."""
+"""Prompts: reading and checking prompt files, and rendering prompts as text."""

@@ -1,4 +1,4 @@
-"""Finds what is wrong in prompt files before any model is asked."""
+"""Checks of the prompt files, made before any model is run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _OF_ONE_OPTION = frozenset({"letter", "text"})
 
 
 def check_prompts(study: Study) -> None:
-    """Refuse prompt files that cannot ask what the study wants to know.
+    """Check that the prompt files contain everything that the study needs.
 
     Raises:
-        ScrupleError: naming the file, the key and the remedy.
+        ScrupleError: at the first fault; the message names the file, the key and the remedy.
     """
     for benchmark in study.benchmarks:
         load_dialogue(study, benchmark)
@@ -38,7 +38,7 @@ def check_prompts(study: Study) -> None:
         for fault in _faults(benchmark, prompts):
             raise ScrupleError(f"{path}: {fault}.")
         _check_wordings(study, prompts, path)
-    # a condition that only another benchmark has (q+match, say) is no mistake
+    # a condition that only another kind of benchmark defines (such as q+match) is not an error
     languages = list(dict.fromkeys(map(study.language_of, study.benchmarks)))
     folders = [resolve(study.prompts) / language for language in languages]
     files = (folder / f"{kind}.yaml" for folder in folders for kind in KINDS)
@@ -110,7 +110,7 @@ def _answer_faults(benchmark: Benchmark, prompts: PromptFile, needs: Needs) -> I
 
 
 def _texts(prompts: PromptFile) -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of everything that is said."""
+    """Yield the key and the text of the question, the instructions and the reasoning."""
     yield "question", prompts.question
     yield "closing", prompts.closing
     for name, wordings in prompts.instructions.items():

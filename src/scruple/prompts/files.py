@@ -1,8 +1,8 @@
-"""Prompts are data: this module reads `data/prompts/<language>/` and builds turns.
+"""Reads the prompt files in `data/prompts/<language>/`, and builds turns from them.
 
-A condition's name says how its prompt is built: `q` is the plain question; `q+NAME` adds the
-instruction NAME of the benchmark's prompt file; a final `+cot` lets the model reason first. So a
-new instruction in a prompt file is a new condition, without a line of code.
+A condition's name says how its prompt is built. `q` is the plain question, `q+NAME` adds the
+instruction NAME from the benchmark's prompt file, and a final `+cot` lets the model reason first.
+So a new instruction in a prompt file is a new condition, and needs no code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Part(BaseModel):
 
 
 class Dialogue(_Part):
-    """How turns are written as plain text."""
+    """How turns are written as plain text: the two speakers' names, and what separates turns."""
 
     human: str
     assistant: str
@@ -35,10 +35,10 @@ class Dialogue(_Part):
 
 
 class Answer(_Part):
-    """How the assistant's scored turn opens, and what may follow.
+    """How the assistant's scored turn begins, and which candidates can follow.
 
-    `candidates` holds surface forms: a list (one form per answer, filled in per answer), a mapping
-    answer → forms, or a mapping of those by grammatical case.
+    `candidates` contains surface forms. It is a list with one template, which is filled in for each
+    answer; a mapping answer → forms; or a mapping grammatical case → answer → forms.
     """
 
     lead_in: str
@@ -46,14 +46,14 @@ class Answer(_Part):
 
 
 class Reasoning(_Part):
-    """The sentence that opens the sampled reasoning, and the human's turn after it."""
+    """The text that the reasoning begins with, and the human's turn after it."""
 
     opening: str
     final: str
 
 
 class PromptFile(_Part):
-    """One benchmark's prompts in one language."""
+    """The prompts of one kind of benchmark in one language."""
 
     question: str
     closing: str = ""
@@ -69,7 +69,7 @@ class PromptFile(_Part):
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition's parts: the instruction's name and the key of the reasoning, if any."""
+    """The parts of a condition: the instruction's name and the reasoning's key, None if absent."""
 
     name: str
     instruction: str | None
@@ -82,9 +82,9 @@ class Turns:
 
     Attributes:
         human: the human's first turn.
-        opening: what the assistant's reasoning opens with; None where there is no reasoning.
-        final: the human's turn after the reasoning.
-        lead_in: how the scored assistant's turn opens.
+        opening: the text that the assistant's reasoning begins with; None without reasoning.
+        final: the human's turn after the reasoning; empty without reasoning.
+        lead_in: the text that the assistant's scored turn begins with.
     """
 
     human: str
@@ -117,7 +117,7 @@ def prompt_path(study: Study, benchmark: Benchmark) -> Path:
 
 
 def dialogue_path(study: Study, benchmark: Benchmark) -> Path:
-    """Return the path of the file that says how a benchmark's turns are written as plain text."""
+    """Return the path of a benchmark's dialogue file, in its language."""
     return _folder(study, benchmark) / "dialogue.yaml"
 
 
@@ -126,23 +126,23 @@ def _folder(study: Study, benchmark: Benchmark) -> Path:
 
 
 def load_prompts(study: Study, benchmark: Benchmark) -> PromptFile:
-    """Read a benchmark's prompt file; ScrupleError says what is wrong in it."""
+    """Read a benchmark's prompt file (ScrupleError if it is not valid)."""
     return read_prompts(prompt_path(study, benchmark))
 
 
 def load_dialogue(study: Study, benchmark: Benchmark) -> Dialogue:
-    """Read how turns are written as plain text; ScrupleError says what is wrong."""
+    """Read a benchmark's dialogue file (ScrupleError if it is not valid)."""
     return read_dialogue(dialogue_path(study, benchmark))
 
 
 def read_prompts(path: Path) -> PromptFile:
-    """Read a benchmark's prompt file; ScrupleError says what is wrong in it."""
+    """Read a prompt file from a path (ScrupleError if it is missing or not valid)."""
     prompts: PromptFile = _load(path, PromptFile)
     return prompts
 
 
 def read_dialogue(path: Path) -> Dialogue:
-    """Read a dialogue file; ScrupleError says what is wrong in it."""
+    """Read a dialogue file from a path (ScrupleError if it is missing or not valid)."""
     dialogue: Dialogue = _load(path, Dialogue)
     return dialogue
 
@@ -162,7 +162,7 @@ def _load(path: Path, model: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _parse(path: Path, model: Any, changed: int, size: int) -> Any:
-    """Read a file once, as long as it does not change."""
+    """Read and validate a file; the result is cached until its mtime or size changes."""
     try:
         return model.model_validate(read_yaml(path))
     except ValidationError as error:
@@ -170,7 +170,7 @@ def _parse(path: Path, model: Any, changed: int, size: int) -> Any:
 
 
 def conditions_of(study: Study, prompts: PromptFile) -> list[Condition]:
-    """Return the study's conditions that a benchmark's prompts can build, in config order."""
+    """Return the study's conditions that a benchmark's prompt file defines, in config order."""
     chosen = []
     for name in study.conditions:
         condition = parse_condition(name)
@@ -182,7 +182,7 @@ def conditions_of(study: Study, prompts: PromptFile) -> list[Condition]:
 
 
 def reasoning_key(condition: Condition, prompts: PromptFile) -> str | None:
-    """Return the reasoning of exactly this condition, else the general one; None without any."""
+    """Return the key of the condition's own reasoning, else `cot`; None if there is neither."""
     if condition.reasoning is None:
         return None
     for key in (condition.reasoning, "cot"):
@@ -192,7 +192,7 @@ def reasoning_key(condition: Condition, prompts: PromptFile) -> str | None:
 
 
 def wordings_of(study: Study, condition: Condition) -> tuple[str, ...]:
-    """Return the wordings a condition is asked in: one, without a name, for the plain question."""
+    """Return the wordings of a condition; the plain question has a single one, without a name."""
     varies = condition.instruction or condition.reasoning
     return study.wordings if varies else ("",)
 
@@ -204,14 +204,14 @@ def build_turns(
     slots: Mapping[str, str],
     lead_in: str,
 ) -> Turns:
-    """Fill in one item's prompt.
+    """Build the turns of one item's prompt.
 
     Args:
         prompts: the benchmark's prompt file.
-        condition: which instruction and reasoning to add.
-        wording: which wording of them.
-        slots: what the {…} of the texts stand for.
-        lead_in: how the scored turn opens, already filled in.
+        condition: the condition, with its instruction and its reasoning.
+        wording: wording of the instruction and the reasoning.
+        slots: name → value of the slots `{name}` in the texts.
+        lead_in: text that the scored turn begins with, already filled in.
     """
     pieces = [prompts.question]
     if condition.instruction:
@@ -227,5 +227,5 @@ def build_turns(
 
 
 def fill(template: str, slots: Mapping[str, str]) -> str:
-    """Put values in place of `{slot}`; other braces, and braces in values, stay as they are."""
+    """Replace `{slot}` by its value; unknown slots, and braces in values, are left unchanged."""
     return re.sub(r"\{(\w+)\}", lambda match: slots.get(match[1], match[0]), template)

@@ -1,4 +1,4 @@
-"""Turns → the text that a checkpoint reads."""
+"""Rendering of turns as the text that a checkpoint reads."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from scruple.prompts.files import Dialogue, Turns
 
 
 class Renderer:
-    """Writes turns as the text a checkpoint reads: its chat template, or plain dialogue.
+    """Renders turns as text, with the tokenizer's chat template or as plain dialogue.
 
     Attributes:
-        format: `chat` or `dialogue`, whichever is used.
-        special: whether the tokenizer must still add its special tokens (a chat template writes
-            its own).
+        format: the format in use, `chat` or `dialogue`.
+        special: whether the tokenizer must add its special tokens (a chat template already contains
+            them).
     """
 
     def __init__(self, format: str, dialogue: Dialogue, tokenizer: Any, checkpoint: str) -> None:
-        """Choose the format: `auto` takes the chat template where the tokenizer has one.
+        """Choose the format: `auto` uses the chat template if the tokenizer has one.
 
         Raises:
-            ScrupleError: if `chat` is asked for and the tokenizer has no template.
+            ScrupleError: if the format is `chat` and the tokenizer has no chat template.
         """
         has_template = bool(getattr(tokenizer, "chat_template", None))
         if format == "chat" and not has_template:
@@ -36,16 +36,16 @@ class Renderer:
         self._tokenizer = tokenizer
 
     def reasoning_prompt(self, turns: Turns) -> str:
-        """Return the text whose continuation is the reasoning."""
+        """Return the text that the model continues with its reasoning."""
         assert turns.opening is not None
         return self._open([("user", turns.human)], turns.opening)
 
     def scored_prompt(self, turns: Turns, reasoning: str = "") -> str:
-        """Return the text up to the point where the answer is read.
+        """Return the text up to the point where the answer begins.
 
         Args:
             turns: the item's turns.
-            reasoning: the sampled reasoning, for turns that have one.
+            reasoning: the sampled reasoning, if the turns have one.
         """
         messages = [("user", turns.human)]
         if turns.opening is not None:
@@ -54,7 +54,7 @@ class Renderer:
         return self._open(messages, turns.lead_in)
 
     def stop(self) -> str | None:
-        """Return the text that ends a turn in plain dialogue; None where an end token does."""
+        """Return the stop string of plain dialogue; None if turns end with an end token."""
         end = getattr(self._tokenizer, "eos_token", None)
         if self.format == "chat" or (end and end in self._dialogue.separator):
             return None

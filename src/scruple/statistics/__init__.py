@@ -1,1 +1,1 @@
-"""Statistics of clustered items."""
+"""Estimates, intervals, tests and verdicts for clustered items."""

@@ -1,8 +1,8 @@
-"""Statistics that are functions of sums over clusters, and their intervals.
+"""Statistics computed from sums over clusters, and their jackknife intervals.
 
 Every metric of this project can be written as a function of sums over items: a bias is a ratio of
-counts, a correlation a function of five moments. So a table of items is reduced once to one row
-of sums per cluster, and every resample after that is arithmetic on a small array.
+counts, a correlation is a function of five moments. So a table of items is reduced once to one row
+of sums per cluster. Each resample is then arithmetic on a small array.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pandas as pd
 from scipy import stats
 
 Function = Callable[[np.ndarray], np.ndarray]
-"""Maps sums of shape (..., strata, columns) to values of shape (...); NaN where undefined."""
+"""Maps sums of shape (..., strata, columns) to values of shape (...); NaN if undefined."""
 
 
 @dataclass(frozen=True)
 class ClusterSums:
-    """Sums per cluster.
+    """Sums of columns over the items of each cluster.
 
     Attributes:
         columns: names of the summed columns, length K.
@@ -37,7 +37,7 @@ class ClusterSums:
 
     @classmethod
     def of(cls, table: pd.DataFrame, columns: list[str]) -> ClusterSums:
-        """Sum the columns of a table of items by its `cluster` within its `stratum`."""
+        """Sum columns of a table of items over each `cluster` within each `stratum`."""
         grouped = table.groupby(["stratum", "cluster"], sort=True)[columns].sum()
         labels = grouped.index.get_level_values("stratum")
         strata = tuple(sorted(set(labels)))
@@ -45,18 +45,18 @@ class ClusterSums:
         return cls(tuple(columns), grouped.to_numpy(dtype=float), numbers, strata)
 
     def select(self, stratum: str) -> ClusterSums:
-        """Return the clusters of one stratum alone."""
+        """Return the clusters of one stratum only."""
         mine = self.stratum == self.strata.index(stratum)
         return ClusterSums(
             self.columns, self.sums[mine], np.zeros(mine.sum(), dtype=int), (stratum,)
         )
 
     def keep(self, clusters: np.ndarray) -> ClusterSums:
-        """Return the clusters that a boolean array of shape (C,) marks, of the same strata."""
+        """Return the clusters selected by a boolean mask of shape (C,), with all strata."""
         return ClusterSums(self.columns, self.sums[clusters], self.stratum[clusters], self.strata)
 
     def by_stratum(self) -> np.ndarray:
-        """Return the sums per stratum, shape (S, K)."""
+        """Return the sums over each stratum, shape (S, K)."""
         totals = np.zeros((len(self.strata), len(self.columns)))
         np.add.at(totals, self.stratum, self.sums)
         return totals
@@ -64,19 +64,19 @@ class ClusterSums:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; what is undefined is NaN.
+    """A value with its interval; undefined numbers are NaN.
 
     Attributes:
         value: the statistic.
-        low: end of its interval.
-        high: end of its interval.
-        error: its standard error, on the scale on which the interval is made.
-        degrees: degrees of freedom of that error: how many clusters of equal size would tell as
-            much about it, less one per stratum.
-        clusters: number of clusters behind it.
-        items: number of items behind it.
-        strata: number of strata that the clusters are of.
-        bounds: the values that it can take.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        error: standard error, on the scale on which the interval is computed.
+        degrees: degrees of freedom of the standard error: the equivalent number of clusters of
+            equal size, minus one per stratum.
+        clusters: number of clusters in the estimate.
+        items: number of items in the estimate.
+        strata: number of strata of these clusters.
+        bounds: the lowest and the highest possible value.
     """
 
     value: float
@@ -91,7 +91,7 @@ class Estimate:
 
 
 def identity(values: np.ndarray) -> np.ndarray:
-    """Return the values as they are: the scale on which most metrics get their interval."""
+    """Return the values unchanged: most intervals are computed without a transformation."""
     return values
 
 
@@ -105,21 +105,21 @@ def jackknife(
 ) -> Estimate:
     """Estimate a statistic and its interval from clustered items.
 
-    The whole statistic is recomputed with each cluster left out in turn. With S strata of C_s
-    clusters, the variance is Σ_s v_s, v_s = (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)², the stratified
-    delete-one jackknife (Shao & Tu 1995, "The Jackknife and Bootstrap"), and the interval is
-    θ ± t(d) · √variance: percentile intervals are too narrow at the 25 unequal clusters of a BBQ
-    category. The degrees of freedom d = (Σ v_s)² / Σ (v_s² / d_s) are Satterthwaite's, d_s those
-    of `degrees_of`. The interval is undefined where a stratum has a single cluster or a
-    leave-one-out value is undefined.
+    This is the stratified delete-one jackknife (Shao & Tu 1995, "The Jackknife and Bootstrap"):
+    the whole statistic is recomputed with each cluster left out in turn. With S strata of C_s
+    clusters, the variance is Σ_s v_s, where v_s = (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)². The interval
+    is θ ± t(d) · √variance. Percentile intervals would be too narrow with the 25 unequal clusters
+    of a BBQ category. The degrees of freedom d = (Σ v_s)² / Σ (v_s² / d_s) are Satterthwaite's;
+    d_s comes from `degrees_of`. The interval is undefined if a stratum has a single cluster, or if
+    the statistic or one of its leave-one-out values is undefined.
 
     Args:
         data: sums per cluster, C clusters in S strata.
         function: the statistic, from sums of shape (..., S, K) to (...).
-        size: weight of the items in each cluster, shape (C,); None where all are alike.
-        transform: scale on which the interval is made (arctanh for a correlation).
-        inverse: the way back from that scale.
-        level: probability that the interval covers.
+        size: weight of the items in each cluster, shape (C,); None for equal weights.
+        transform: maps to the scale on which the interval is computed (arctanh for a correlation).
+        inverse: the inverse of `transform`.
+        level: coverage probability of the interval.
     """
     totals = data.by_stratum()
     value = float(function(totals))
@@ -145,13 +145,14 @@ def jackknife(
 def degrees_of(size: np.ndarray) -> float:
     """Return the degrees of freedom of a jackknife variance over clusters of unequal size.
 
-    Those of Bell & McCaffrey (2002, "Bias reduction in standard errors for linear regression with
-    multi-stage samples", Survey Methodology 28) for a mean over clusters that differ by effects of
-    equal variance, each with its share w of the items: (tr B)² / tr B², with B = A (I − 1wᵀ)(I −
-    w1ᵀ), A the diagonal of (w / (1 − w))². Equal clusters have C − 1.
+    The formula is from Bell & McCaffrey (2002, "Bias reduction in standard errors for linear
+    regression with multi-stage samples", Survey Methodology 28). It is for a mean over clusters
+    whose effects have equal variance, where each cluster has a share w of the items:
+    (tr B)² / tr B², with B = A (I − 1wᵀ)(I − w1ᵀ) and A the diagonal matrix of (w / (1 − w))².
+    For clusters of equal size it gives C − 1.
 
     Args:
-        size: weight of the items in each of C ≥ 2 clusters, above 0, shape (C,).
+        size: weight of the items in each of C ≥ 2 clusters, all positive, shape (C,).
     """
     w = size / size.sum()
     a, q = (w / (1 - w)) ** 2, float(w @ w)
@@ -167,8 +168,8 @@ def degrees_of(size: np.ndarray) -> float:
 def pooled_error(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, float]:
     """Return the standard error of a sum of independent parts, and its degrees of freedom.
 
-    Those of Satterthwaite (1946, "An approximate distribution of estimates of variance
-    components"); where nothing varies, the sum of the parts' own.
+    The degrees of freedom are those of Satterthwaite (1946, "An approximate distribution of
+    estimates of variance components"). If all variances are zero, they are the sum over the parts.
     """
     total = float(variances.sum())
     if total == 0:
@@ -178,7 +179,7 @@ def pooled_error(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, flo
 
 
 def leave_out(data: ClusterSums, function: Function) -> np.ndarray:
-    """Return a statistic with each of C clusters left out in turn, shape (C,)."""
+    """Return a statistic's leave-one-out values, one per cluster, shape (C,)."""
     without = np.repeat(data.by_stratum()[None], len(data.sums), axis=0)
     without[np.arange(len(data.sums)), data.stratum] -= data.sums
     return function(without)
@@ -187,15 +188,15 @@ def leave_out(data: ClusterSums, function: Function) -> np.ndarray:
 def jackknife_covariance(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarray:
     """Return the covariance of statistics from their leave-one-out values.
 
-    Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)(θ_(si) − θ̄_s)ᵀ (Shao & Tu 1995); statistics of the
-    same clusters, as those of several checkpoints are, vary together.
+    It is Σ_s (C_s − 1)/C_s Σ_i (θ_(si) − θ̄_s)(θ_(si) − θ̄_s)ᵀ (Shao & Tu 1995). Statistics of the
+    same clusters are correlated, for example those of several checkpoints.
 
     Args:
-        left_out: of K statistics, shape (C, K).
-        stratum: of each cluster, shape (C,).
+        left_out: leave-one-out values of K statistics, shape (C, K).
+        stratum: stratum of each cluster, shape (C,).
 
     Returns:
-        Shape (K, K).
+        The covariance matrix, shape (K, K).
     """
     centered, weights = _centered(left_out, stratum)
     covariance: np.ndarray = (centered * weights[:, None]).T @ centered
@@ -203,13 +204,13 @@ def jackknife_covariance(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarra
 
 
 def _variances(left_out: np.ndarray, stratum: np.ndarray) -> np.ndarray:
-    """Return what each stratum adds to the variance of one statistic, shape (S,)."""
+    """Return the contribution of each stratum to the variance of one statistic, shape (S,)."""
     centered, weights = _centered(left_out[:, None], stratum)
     return np.bincount(stratum, weights * centered[:, 0] ** 2)
 
 
 def _centered(left_out: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return deviations from their strata's means, shape (C, K), and (C_s − 1)/C_s, shape (C,)."""
+    """Return deviations from the stratum means, shape (C, K), and (C_s − 1)/C_s, shape (C,)."""
     counts = np.bincount(stratum)
     means = np.zeros((len(counts), left_out.shape[1]))
     np.add.at(means, stratum, left_out)

@@ -1,8 +1,9 @@
-"""Shapes of effect against the logarithm of size, and which of them the data can tell apart.
+"""Shapes of the effect against the logarithm of size, and tests between them.
 
-Models are fitted by generalised least squares, with the covariance of the checkpoints' effects,
-which share their items. Against the simpler one, a shape is compared by the likelihood ratio, whose
-distribution is simulated under the simpler fit: for six to eight sizes no asymptotic one would do.
+Shapes are fitted by generalised least squares. The covariance is that of the checkpoints' effects,
+which are correlated because checkpoints share their items. A shape is compared with a simpler one
+by a likelihood ratio, whose distribution is simulated under the simpler fit. With six to eight
+sizes an asymptotic distribution would not be accurate.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 DRAWS = 1000
-"""Curves simulated per comparison: a p-value of 0.05 is then known to within 0.014."""
+"""Simulated curves per comparison; a p-value of 0.05 is then accurate to ± 0.014."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Fit:
 
     Attributes:
         model: one of MODELS.
-        distance: squared distance between effects and fit in units of their covariance: −2 log
-            likelihood but for a constant.
-        fitted: the shape's values, shape (K,).
+        distance: squared Mahalanobis distance between effects and fit: −2 log likelihood up to a
+            constant.
+        fitted: the fitted effects, shape (K,).
     """
 
     model: str
@@ -34,11 +35,11 @@ class Fit:
 
 
 MODELS = ("constant", "linear", "break", "isotonic")
-"""Shapes: flat; a line; flat up to a break and a line from there; never falling."""
+"""Shapes: flat; a line; flat up to a break, then a line; never falling."""
 
 
 class _Fitter:
-    """Fits shapes to many curves at once, in coordinates in which their covariance is 1."""
+    """Fits shapes to many curves at once, after whitening: their covariance is the identity."""
 
     def __init__(self, x: np.ndarray, covariance: np.ndarray) -> None:
         self.root = np.linalg.cholesky(covariance)
@@ -57,10 +58,10 @@ class _Fitter:
             for name, shapes in lines.items()
         }
         steps = self.white @ np.tril(np.ones((len(x), len(x))))
-        self._steps = np.column_stack([-steps[:, :1], steps])  # the start may be below zero
+        self._steps = np.column_stack([-steps[:, :1], steps])  # the first value may be negative
 
     def fit(self, model: str, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances, shape (N,), and fits, shape (N, K), of N whitened curves."""
+        """Return distances, shape (N,), and whitened fits, shape (N, K), of N whitened curves."""
         if model == "isotonic":
             fitted = np.array([self._steps @ nnls(self._steps, curve)[0] for curve in curves])
             return ((curves - fitted) ** 2).sum(axis=1), fitted
@@ -72,12 +73,12 @@ class _Fitter:
 
 
 def fit(x: np.ndarray, effects: np.ndarray, covariance: np.ndarray) -> dict[str, Fit]:
-    """Fit every shape.
+    """Fit all shapes of MODELS, and return them by name.
 
     Args:
         x: places on the axis (log10 of parameters), ascending, shape (K,).
-        effects: shape (K,).
-        covariance: of the effects, shape (K, K), positive definite.
+        effects: the effect at each place, shape (K,).
+        covariance: covariance matrix of the effects, shape (K, K), positive definite.
 
     Raises:
         numpy.linalg.LinAlgError: if the covariance is not positive definite.
@@ -93,11 +94,19 @@ def fit(x: np.ndarray, effects: np.ndarray, covariance: np.ndarray) -> dict[str,
 def compare(
     x: np.ndarray, effects: np.ndarray, covariance: np.ndarray, simpler: str, other: str, seed: int
 ) -> float:
-    """Return the p-value of the simpler shape against another, by a parametric bootstrap.
+    """Return the p-value of a simpler shape against another, by a parametric bootstrap.
 
-    Curves are drawn from the simpler fit with the covariance; p is the share of them, the observed
-    one counted, whose likelihood ratio is at least as large (Davison & Hinkley 1997, "Bootstrap
-    Methods and their Application", ch. 4).
+    Curves are drawn around the simpler fit, with the covariance of the effects. The p-value is the
+    share of curves, including the observed one, whose likelihood ratio is at least as large as the
+    observed one (Davison & Hinkley 1997, "Bootstrap Methods and their Application", ch. 4).
+
+    Args:
+        x: places on the axis (log10 of parameters), ascending, shape (K,).
+        effects: the effect at each place, shape (K,).
+        covariance: covariance matrix of the effects, shape (K, K), positive definite.
+        simpler: the null hypothesis, one of MODELS.
+        other: the alternative, one of MODELS.
+        seed: seed of the simulation.
     """
     fitter = _Fitter(x, covariance)
     observed = (fitter.white @ effects)[None]

@@ -1,7 +1,7 @@
-"""Effects of a condition at one checkpoint, and what may be said of them.
+"""The effects of a condition at one checkpoint, and its status.
 
-Every statement is a test against a margin that was set beforehand, one-sided at 2.5 %: that a
-single number differs from zero says nothing, since an irrelevant sentence alone moves it.
+Every status rests on one-sided tests at 2.5 % against a margin that was set beforehand. A
+difference from zero would mean little, because even an irrelevant sentence changes the numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scruple.statistics.metric import Metric
 from scruple.statistics.runs import Statistic, paired
 
 ALPHA = 0.025
-"""Level of every one-sided test."""
+"""Significance level of every one-sided test."""
 
 STATUSES = (
     "unreadable",
@@ -30,17 +30,17 @@ STATUSES = (
     "equivalent",
     "undecided",
 )
-"""What can be said of a condition at a checkpoint; the first that holds is said."""
+"""The possible statuses of a condition at a checkpoint, in the order in which they are tested."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds that effects are held against.
+    """The numbers of a margin, against which a reading is tested.
 
     Attributes:
-        delta: the smallest effect that matters, in units of the metric of bias.
-        gates: what each capability under `q` must exceed for bias to mean anything.
-        losses: how much of each capability a condition may cost, in units of its metric.
+        delta: the smallest effect that matters, in units of the bias metric.
+        gates: the value that each capability under `q` must exceed for a bias to mean anything.
+        losses: the largest allowed loss of each capability, in units of its metric.
     """
 
     delta: float
@@ -50,16 +50,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was measured of a condition at one checkpoint.
+    """The measurements of a condition at one checkpoint.
 
-    Biases and effects are signed so that a bias is positive and its removal is a positive effect.
+    Signs are chosen so that a bias is positive, and so is the effect that removes it.
 
     Attributes:
         plain: bias under `q`.
         bias: bias under the condition.
         effects: name of the reference → its bias minus the condition's; `q` is one of them.
-        gates: the capabilities that the gates speak of, under `q`.
-        changes: capability under the condition minus that under `q`, of each that must be kept.
+        gates: the capabilities that the gates test, under `q`.
+        changes: capability under the condition minus capability under `q`, for each capability
+            that must be kept.
     """
 
     plain: Estimate
@@ -71,14 +72,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A status with its reason in a sentence."""
+    """A status, and the reason for it as a sentence."""
 
     status: str
     reason: str
 
 
 def statistic(data: ClusterSums, metric: Metric) -> Statistic:
-    """Return a metric of the clusters that have items of its kind."""
+    """Return a metric as a statistic of the clusters that have items for it."""
     counted = metric.counted(data)
     kept = data.keep(counted > 0)
     return Statistic(
@@ -87,13 +88,13 @@ def statistic(data: ClusterSums, metric: Metric) -> Statistic:
 
 
 def difference(first: ClusterSums, second: ClusterSums, metric: Metric) -> Statistic:
-    """Return a metric's difference between two conditions of the same clusters."""
+    """Return the paired difference of a metric, over clusters with items in both conditions."""
     both = (metric.counted(first) > 0) & (metric.counted(second) > 0)
     return paired(statistic(first.keep(both), metric), statistic(second.keep(both), metric))
 
 
 def signed(estimate: Estimate, sign: float) -> Estimate:
-    """Return an estimate, or its negative with the ends of its interval exchanged."""
+    """Return an estimate, or its negative (with the ends of its interval swapped) if `sign` ≤ 0."""
     if sign > 0:
         return estimate
     low, high = estimate.bounds
@@ -107,13 +108,14 @@ def signed(estimate: Estimate, sign: float) -> Estimate:
 
 
 def p_value(estimate: Estimate, bound: float) -> float:
-    """Return the one-sided p-value against "no larger than a bound"; NaN where undefined.
+    """Return the one-sided p-value of the null hypothesis "no larger than a bound".
 
-    The t statistic of the jackknife's standard error. Where all C clusters
-    say the same, there is no error to go by: then p = ((bound − l) / (value − l))^C, l being the
-    lowest value possible. That is the most that the probability of C such clusters can be if the
-    mean is no larger than the bound: if all others were at l (for l = 0 and a value of 1 the rule
-    of three: Hanley & Lippman-Hand 1983). Where l is infinite nothing is shown.
+    This is a t test with the jackknife's standard error. If all C clusters have the same value, the
+    standard error is zero, and p = ((bound − l) / (value − l))^C, where l is the lowest possible
+    value. It is the largest probability of C such clusters if the mean is no larger than the bound,
+    reached if all other clusters have the value l. (For l = 0 and a value of 1 this is the rule of
+    three: Hanley & Lippman-Hand 1983.) If there is no lowest value, p is 1: nothing can be shown.
+    The p-value is NaN if the estimate or its error is undefined.
     """
     excess = estimate.value - bound
     if math.isnan(excess) or math.isnan(estimate.error):
@@ -129,20 +131,21 @@ def p_value(estimate: Estimate, bound: float) -> float:
 
 
 def exceeds(estimate: Estimate, bound: float, alpha: float = ALPHA) -> bool:
-    """Tell whether a value is shown to be above a bound."""
+    """Return whether a value is shown to be above a bound."""
     return p_value(estimate, bound) < alpha
 
 
 def falls_below(estimate: Estimate, bound: float, alpha: float = ALPHA) -> bool:
-    """Tell whether a value is shown to be below a bound."""
+    """Return whether a value is shown to be below a bound."""
     return p_value(signed(estimate, -1), -bound) < alpha
 
 
 def superior(reading: Reading, limits: Limits) -> bool:
-    """Tell whether a correction is shown: by more than δ against every reference, at no loss.
+    """Return whether a correction is shown: an effect above δ against every reference.
 
-    Each part is tested at the full level, since all must hold (Berger 1982, "Multiparameter
-    hypothesis testing and acceptance sampling": intersection-union tests).
+    The gates must be passed and the capabilities kept, too. Each part is tested at the full level,
+    because all must hold (intersection-union test: Berger 1982, "Multiparameter hypothesis testing
+    and acceptance sampling").
     """
     return (
         unread(reading, limits) is None
@@ -152,30 +155,30 @@ def superior(reading: Reading, limits: Limits) -> bool:
 
 
 def without_effect(reading: Reading, limits: Limits) -> bool:
-    """Tell whether it is shown that a correction by more than δ is not there.
+    """Return whether a correction by more than δ is shown to be absent.
 
-    It suffices that one of the references shows it; so each is tested at its share of the level.
+    One reference suffices to show it, so each is tested at an equal share of the level.
     """
     share = ALPHA / len(reading.effects)
     return any(falls_below(effect, limits.delta, share) for effect in reading.effects.values())
 
 
 def unread(reading: Reading, limits: Limits) -> int | None:
-    """Return the number of the first gate that is not shown to be passed; None if all are."""
+    """Return the index of the first gate that is not shown to be passed; None if all are."""
     pairs = enumerate(zip(reading.gates, limits.gates, strict=True))
     return next((k for k, (gate, above) in pairs if not exceeds(gate, above)), None)
 
 
 def _kept(reading: Reading, limits: Limits) -> bool:
-    """Tell whether every capability is shown to be kept."""
+    """Return whether every capability is shown to be kept."""
     pairs = zip(reading.changes, limits.losses, strict=True)
     return all(exceeds(change, -loss) for change, loss in pairs)
 
 
 def _lost(reading: Reading, limits: Limits) -> int | None:
-    """Return the number of the first capability whose loss is shown; None if there is none.
+    """Return the index of the first capability whose loss is shown to be too large, or None.
 
-    One suffices, so each is tested at its share of the level.
+    One such capability suffices, so each is tested at an equal share of the level.
     """
     share = ALPHA / len(limits.losses)
     pairs = enumerate(zip(reading.changes, limits.losses, strict=True))
@@ -183,7 +186,7 @@ def _lost(reading: Reading, limits: Limits) -> int | None:
 
 
 def judge(reading: Reading, limits: Limits) -> Verdict:
-    """Return what can be said of a condition at one checkpoint."""
+    """Return the status of a condition at one checkpoint: the first of STATUSES that holds."""
     delta, effects = limits.delta, reading.effects
     share = ALPHA / len(effects)
     if (number := unread(reading, limits)) is not None:

@@ -1,11 +1,12 @@
-"""Where along an axis (size, stage, step) a correction emerges, by two fixed sequences of tests.
+"""Where along an axis (size, stage, step) a correction emerges: two fixed sequences of tests.
 
-From the largest checkpoint down, a correction by more than δ must be shown at each until the first
-at which it is not: the smallest of these bounds the point of emergence from above (U). From the
-smallest up, it must be shown that there is none, until the first at which that fails: the largest
-of these bounds it from below (L). Each sequence stops at its first failure, so its error is that of
-one test, without adjustment (Maurer, Hothorn & Lehmacher 1995, "Multiple comparisons in drug
-clinical trials and preclinical assays: a-priori ordered hypotheses").
+The first sequence starts at the last place of the axis and goes down. At each place a correction by
+more than δ must be shown; the last place at which it succeeds is the upper bound U of the point of
+emergence. The second sequence starts at the first place and goes up. At each place the correction
+must be shown to be absent; the last place at which it succeeds is the lower bound L. Each sequence
+stops at its first failure, so it has the error rate of a single test, without adjustment (Maurer,
+Hothorn & Lehmacher 1995, "Multiple comparisons in drug clinical trials and preclinical assays:
+a-priori ordered hypotheses").
 """
 
 from __future__ import annotations
@@ -31,20 +32,22 @@ VERDICTS = (
 
 
 UNTESTED = ("unreadable", "nothing to correct", "collapses")
-"""Statuses of places where there was nothing that could have been corrected, or nothing to read."""
+"""Statuses of places with no bias to correct, or with answers from which none can be read."""
 
 
 @dataclass(frozen=True)
 class Emergence:
-    """What can be said of a curve.
+    """The verdict along an axis.
 
     Attributes:
         verdict: one of VERDICTS.
-        above: L: at this place there is none yet; None if that is shown nowhere.
-        at_most: U: from this place on there is one; None if that is shown nowhere.
-        reason: why, in a sentence.
-        untested: places whose absence of a correction says little, with their status: of those
-            that the verdict calls absent.
+        above: the lower bound L: no correction up to this place; None if absence is not shown at
+            the first place, or if a correction is shown at every place.
+        at_most: the upper bound U: a correction at each place from this one on; None if it is not
+            shown at the last place.
+        reason: the reason, as a sentence.
+        untested: places up to `above` whose absence of a correction means little, with their
+            status (one of UNTESTED).
     """
 
     verdict: str
@@ -60,9 +63,9 @@ def emergence(
     """Return where a correction emerges along an axis.
 
     Args:
-        places: of the checkpoints on the axis, in its order: numbers or names.
-        readings: what was measured at each.
-        limits: the bounds that effects are held against.
+        places: places of the checkpoints on the axis, in order; numbers or names.
+        readings: the measurements at each place.
+        limits: the numbers of the margin.
     """
     n = len(places)
     statuses = [judge(reading, limits).status for reading in readings]
@@ -106,7 +109,7 @@ def emergence(
 
 
 def named(place: float | str | None) -> str:
-    """Write a place: a number shortly, a name as it is."""
+    """Return a place as text: numbers in short form, names unchanged."""
     return f"{place:g}" if isinstance(place, float) else str(place)
 
 

@@ -1,4 +1,4 @@
-"""Metrics as functions of sums over clusters."""
+"""Metrics, defined as functions of sums over clusters."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scruple.statistics.clusters import ClusterSums, Function, identity
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as a function of sums; most are shares, from 0 to 1.
+    """A metric as a function of sums; most metrics are shares between 0 and 1.
 
     Attributes:
-        name: as in the metrics table.
-        function: from sums of shape (..., S, K) to (...).
-        count: the column whose sum is the number of items behind the value: `items`, or
-            `items_<part>`, beside which `n_<part>` sums their weights.
-        bounds: the values that the metric can take; its interval is cut there.
-        transform: the scale on which its interval is made.
-        inverse: the way back.
+        name: name in the metrics table.
+        function: maps sums of shape (..., S, K) to values of shape (...).
+        count: the column whose sum is the number of items in the value: `items` or
+            `items_<part>`. The column `n` or `n_<part>` has the sum of their weights.
+        bounds: the lowest and the highest possible value; intervals are clipped to them.
+        transform: maps to the scale on which the interval is computed.
+        inverse: the inverse of `transform`.
     """
 
     name: str
@@ -32,19 +32,19 @@ class Metric:
     inverse: Callable[[np.ndarray], np.ndarray] = field(default=identity)
 
     def counted(self, sums: ClusterSums) -> np.ndarray:
-        """Return the number of items behind the value in each cluster, shape (C,).
+        """Return the number of items that the metric uses in each cluster, shape (C,).
 
-        A cluster without any says nothing, and must not count as a degree of freedom.
+        A cluster without such items has no information, so it must not add a degree of freedom.
         """
         return sums.sums[:, sums.columns.index(self.count)]
 
     def weighed(self, sums: ClusterSums) -> np.ndarray:
-        """Return the weight of these items in each cluster, shape (C,)."""
+        """Return the total weight of these items in each cluster, shape (C,)."""
         return sums.sums[:, sums.columns.index("n" + self.count.removeprefix("items"))]
 
 
 def ratio(columns: Sequence[str], top: str, bottom: str) -> Function:
-    """Return the statistic Σ top / Σ bottom over all strata; undefined where Σ bottom is 0."""
+    """Return the statistic Σ top / Σ bottom over all strata; undefined if Σ bottom is 0."""
     i, j = columns.index(top), columns.index(bottom)
 
     def function(sums: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def ratio(columns: Sequence[str], top: str, bottom: str) -> Function:
 
 
 def share_of_most_common(columns: Sequence[str], counts: Sequence[str]) -> Function:
-    """Return the statistic max over counts / Σ counts: 1 where the answer is always the same."""
+    """Return the statistic max(counts) / Σ counts: 1 if the answer is always the same."""
     places = [columns.index(name) for name in counts]
 
     def function(sums: np.ndarray) -> np.ndarray:
@@ -66,6 +66,6 @@ def share_of_most_common(columns: Sequence[str], counts: Sequence[str]) -> Funct
 
 
 def divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Divide, with NaN where the denominator is 0 (up to rounding of sums)."""
+    """Divide; the result is NaN where the denominator is 0 (up to rounding in sums)."""
     zero = np.abs(bottom) < 1e-9
     return np.where(zero, np.nan, top / np.where(zero, 1.0, bottom))

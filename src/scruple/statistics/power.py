@@ -1,4 +1,4 @@
-"""How many clusters a study needs, from the variance in a pilot's."""
+"""The number of clusters that a study needs, from the variance in a pilot."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from scruple.statistics.clusters import Estimate
 from scruple.statistics.effects import ALPHA
 
 _FEWEST, _MOST = 3, 10_000_000
-"""Clusters between which an answer is looked for; of each stratum at least two are needed."""
+"""Range of the search, in clusters; it starts higher if two per stratum are more than 3."""
 _CERTAIN = 20.0
-"""Standard errors between value and bound from which on it is found, and the t integral fails."""
+"""Distance in standard errors above which power is taken as 1; there the t integral fails."""
 
 
 def clusters_needed(pilot: Estimate, distance: float, power: float, alpha: float = ALPHA) -> float:
-    """Return how many clusters show that a value lies beyond a bound.
+    """Return how many clusters are needed to show that a value is above a bound.
 
-    The variance of a cluster's share is taken from the pilot, error² · clusters, and the one-sided
-    t test's power from the noncentral t distribution, with degrees of freedom in proportion to the
-    pilot's. Of a pilot in which nothing
-    varies there is nothing to plan from.
+    The variance per cluster is that of the pilot, error² · clusters. The power of the one-sided t
+    test comes from the noncentral t distribution, with degrees of freedom in proportion to the
+    pilot's.
 
     Args:
         pilot: the same difference, estimated in the pilot.
-        distance: from the bound to the value that is to be found.
-        power: probability of finding it.
-        alpha: level of the test.
+        distance: assumed distance between the value and the bound.
+        power: probability of a significant result at that distance.
+        alpha: significance level of the test.
 
     Returns:
-        The number; infinite where it can never be, NaN where the pilot says nothing.
+        The number of clusters; infinite if no number suffices; NaN if the pilot gives no variance
+        (its error is undefined or zero).
     """
     if math.isnan(pilot.error) or pilot.clusters == 0:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Statistics with all that their intervals need: of one condition, of a pair, of training runs."""
+"""Statistics of one condition, of a pair of conditions, and over several training runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from scruple.statistics.clusters import (
 
 @dataclass(frozen=True)
 class Statistic:
-    """A function of clustered items, with all that its interval needs.
+    """A statistic of clustered items, with everything that its interval needs.
 
     Attributes:
         data: sums per cluster, C clusters in S strata.
-        function: from sums of shape (..., S, K) to (...).
+        function: maps sums of shape (..., S, K) to values of shape (...).
         size: weight of the items in each cluster, shape (C,).
         items: number of items.
-        bounds: the values that it can take.
+        bounds: the lowest and the highest possible value.
     """
 
     data: ClusterSums
@@ -38,26 +38,26 @@ class Statistic:
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def value(self) -> float:
-        """Return the statistic."""
+        """Return the value over all clusters."""
         return float(self.function(self.data.by_stratum()))
 
     def left_out(self) -> np.ndarray:
-        """Return the statistic with each cluster left out in turn, shape (C,)."""
+        """Return the leave-one-out values, one per cluster, shape (C,)."""
         return leave_out(self.data, self.function)
 
     def estimate(self, level: float = 0.95) -> Estimate:
-        """Return the statistic with its interval."""
+        """Return the value with its jackknife interval."""
         found = jackknife(self.data, self.function, self.size, level=level)
         return replace(found, items=self.items, bounds=self.bounds)
 
 
 def paired(first: Statistic, second: Statistic) -> Statistic:
-    """Return the difference of a statistic between two conditions.
+    """Return the difference of a statistic between two conditions, `first` minus `second`.
 
-    Leaving a cluster out leaves it out of both, so that what the conditions share cancels.
+    A cluster is left out of both conditions at once, so variation that they share cancels.
 
     Raises:
-        ValueError: if they are not of the same clusters.
+        ValueError: if the two do not have the same clusters.
     """
     (low, high), (other_low, other_high) = first.bounds, second.bounds
     bounds = (low - other_high, high - other_low)
@@ -65,28 +65,29 @@ def paired(first: Statistic, second: Statistic) -> Statistic:
 
 
 def mean_of(runs: Sequence[Statistic]) -> Statistic:
-    """Return the mean of a statistic over training runs, all asked the same items.
+    """Return the mean of a statistic over training runs, which all get the same items.
 
     Raises:
-        ValueError: if they are not of the same clusters.
+        ValueError: if the runs do not have the same clusters.
     """
     return _joined(runs, lambda parts: np.mean(parts, axis=0))
 
 
 def between(runs: Sequence[Statistic]) -> float:
-    """Return what R runs add to the variance of their mean: that between them, over R; 0 of one."""
+    """Return the variance between R runs divided by R, as part of their mean's; 0 for one run."""
     if len(runs) == 1:
         return 0.0
     return float(np.var([run.value() for run in runs], ddof=1) / len(runs))
 
 
 def over_runs(runs: Sequence[Statistic], level: float = 0.95) -> Estimate:
-    """Estimate the mean of a statistic over the training runs that a recipe could have had.
+    """Estimate the mean of a statistic over all training runs that a recipe could have.
 
-    Runs and clusters are crossed, since all runs are asked the same items: the variance is that of
-    the mean over clusters plus that between runs. What a cluster does in one run only is counted
-    in both, so intervals are never too narrow for it (Owen 2007, "The pigeonhole bootstrap",
-    Annals of Applied Statistics 1).
+    Runs and clusters are crossed, because all runs get the same items. The variance is the variance
+    of the mean over clusters plus the variance between runs divided by their number. The
+    interaction of cluster and run is counted in both parts, so it never makes the interval too
+    narrow (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1). With a single
+    run, this is the run's own estimate.
     """
     if len(runs) == 1:
         return runs[0].estimate(level)
@@ -103,7 +104,7 @@ def over_runs(runs: Sequence[Statistic], level: float = 0.95) -> Estimate:
 def _joined(
     parts: Sequence[Statistic], combine: Callable[[list[np.ndarray]], np.ndarray]
 ) -> Statistic:
-    """Return a function of several statistics of the same clusters."""
+    """Combine several statistics of the same clusters into one (ValueError if they differ)."""
     first = parts[0]
     for part in parts[1:]:
         same = part.data.columns == first.data.columns and part.data.strata == first.data.strata

@@ -1,1 +1,1 @@
-"""What a study is: the config, its families and margins, as typed objects."""
+"""The study as typed objects: the config, its families, benchmarks and margins."""

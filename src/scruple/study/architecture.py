@@ -1,6 +1,6 @@
-"""How large a checkpoint is, from its architecture's numbers alone.
+"""The number of parameters of a checkpoint, computed from its architecture's dimensions.
 
-Weights are counted as transformers builds them, so that a plan needs neither network nor weights.
+Parameters are counted as transformers creates them, so a plan needs neither network nor weights.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ Positive = Annotated[int, Field(gt=0)]
 
 _KINDS = {"gpt_neox": "neox", "llama": "llama", "qwen2": "qwen2", "olmo2": "olmo2",
           "bloom": "bloom"}  # fmt: skip
-"""Model types of transformers → kinds of shapes."""
+"""`model_type` of transformers → `kind` of a shape."""
 
 
 class Shape(Strict):
-    """The numbers that decide a decoder's size."""
+    """The dimensions of a decoder, which determine its size."""
 
     kind: Literal["neox", "llama", "qwen2", "olmo2", "bloom"]
-    """The architecture."""
+    """The architecture, which decides how parameters are counted."""
     layers: Positive
-    """The number of blocks."""
+    """The number of decoder layers."""
     width: Positive
-    """The width of the hidden state."""
+    """The size of the hidden state."""
     heads: Positive
     """The number of attention heads."""
     kv_heads: Positive | None = None
-    """The number of heads of keys and values; by default as many as `heads`."""
+    """The number of key and value heads; by default the same as `heads`."""
     head_width: Positive | None = None
-    """The width of a head; by default width / heads."""
+    """The size of an attention head; by default width / heads."""
     mlp: Positive | None = None
-    """The width of the feed-forward part; by default 4 × width."""
+    """The size of the feed-forward layer; by default 4 × width."""
     vocab: Positive
-    """The rows of the embedding."""
+    """The number of rows of the embedding matrix."""
     tied: bool = False
-    """Whether the output shares the embedding's weights."""
+    """Whether the output layer shares the weights of the embedding."""
 
     def embedding(self) -> int:
-        """Return the parameters of embedding and output."""
+        """Return the number of parameters of the embedding and the output layer."""
         return self.vocab * self.width * (1 if self.tied else 2)
 
     def body(self) -> int:
-        """Return the parameters of everything else: what the published sizes call non-embedding."""
+        """Return the number of all other parameters, published as non-embedding parameters."""
         d, f = self.width, self.mlp or 4 * self.width
         if self.kind in ("neox", "bloom"):
-            # weights and biases of two norms, attention (d → 3d → d) and two linear layers
+            # weights and biases of two norms, of attention (d → 3d → d) and of two linear layers
             block = 4 * d + 4 * d * d + 4 * d + 2 * d * f + f + d
             return self.layers * block + (2 if self.kind == "neox" else 4) * d
         head = self.head_width or d // self.heads
@@ -60,36 +60,37 @@ class Shape(Strict):
         if self.kind == "qwen2":
             block += queries + 2 * keys  # biases
         if self.kind == "olmo2":
-            block += queries + keys  # norms of queries and keys
+            block += queries + keys  # query and key norms
         return self.layers * block + d
 
     def params(self) -> int:
-        """Return all parameters."""
+        """Return the total number of parameters."""
         return self.body() + self.embedding()
 
     def cache_per_token(self) -> int:
-        """Return how many numbers a token leaves in the cache of keys and values."""
+        """Return how many numbers each token adds to the KV cache."""
         head = self.head_width or self.width // self.heads
         return 2 * self.layers * (self.kv_heads or self.heads) * head
 
     def operations_per_token(self) -> int:
-        """Return the floating-point operations of the weights' products for one token.
+        """Return the floating-point operations for one token, in products with weights.
 
-        Two per weight (Kaplan et al. 2020, "Scaling Laws for Neural Language Models"), the output's
-        left out: it is computed at a prompt's end only. Attention's own products are not counted.
+        There are two per weight (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
+        The output layer is not counted, because it is computed only at the end of a prompt. Nor are
+        the products within attention, which involve no weights.
         """
         return 2 * self.body()
 
 
 def read_shape(path: Path) -> Shape | None:
-    """Return the shape that a checkpoint's config.json gives; None if it gives none.
+    """Return the shape given by a checkpoint's config.json; None if it is missing or incomplete.
 
-    An architecture of another kind is read as that of a Llama, which most are like.
+    An unknown architecture is treated like Llama, which most resemble.
     """
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
     try:
+        content = json.loads(path.read_text(encoding="utf-8"))
         return Shape.model_validate(
             {
                 "kind": _KINDS.get(content["model_type"], "llama"),
@@ -103,5 +104,5 @@ def read_shape(path: Path) -> Shape | None:
                 "tied": content.get("tie_word_embeddings", False),
             }
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         return None

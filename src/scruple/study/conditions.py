@@ -1,6 +1,6 @@
-"""What part each condition has in a study: judged, compared with, or neither.
+"""The role of each condition in a study: judged, used as a reference, both or neither.
 
-A condition that is not named here asks for less bias, and is judged. A new control needs one line
+A condition that is not listed here asks for less bias, and is judged. A new control needs one line
 here, and its instruction in the prompt files.
 """
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 PLAIN = "q"
-"""The plain question, which every other condition is compared with."""
+"""The plain question: the reference of every other condition."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """The part of a condition.
+    """The role of a condition.
 
     Attributes:
         judged: whether it gets effects and verdicts.
-        control_of: which conditions are compared with it beside `q`: those without reasoning
-            (`instruction`) or those with it (`reasoning`), since it differs from them by its
-            content alone; None for none.
+        control_of: the conditions for which it is a second reference, besides `q`: those without
+            reasoning (`instruction`) or those with reasoning (`reasoning`). It differs from them
+            only in content. None if it is not a control.
     """
 
     judged: bool = True
@@ -38,19 +38,21 @@ ROLES = {
 """The conditions that do not ask for less bias."""
 
 CONTROLS = tuple(name for name, role in ROLES.items() if role.control_of)
-"""Conditions that ask for nothing: what others are compared with beside `q`."""
+"""Conditions that ask for nothing: the references of others, besides `q`."""
 
 
 def is_judged(condition: str) -> bool:
-    """Tell whether a condition gets effects and verdicts."""
+    """Return whether a condition gets effects and verdicts."""
     return ROLES.get(condition, Role()).judged
 
 
 def references_of(condition: str, reasons: bool) -> tuple[str, ...]:
-    """Return what a condition is compared with: `q`, and the controls that match it.
+    """Return the references of a condition: `q`, and the controls that match it.
+
+    A control has only `q` as its reference.
 
     Args:
-        condition: its name.
+        condition: name of the condition.
         reasons: whether the model reasons before it answers.
     """
     if condition in CONTROLS:

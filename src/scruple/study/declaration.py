@@ -1,8 +1,9 @@
-"""What a study decided before it looked: margins, measures, items, controls, wording, axes.
+"""The declaration: what a study decides before it sees any response.
 
-The first declaration is written before the first response. A later change is allowed, and never
-hidden: the history stays beside the results, with how many tables of responses were there. What is
-only added later (a family, a benchmark, a condition) changes nothing of what was decided before.
+It covers margins, measures, items, conditions, wording, axes and decoding. The first declaration is
+written before the first response. Later changes are allowed but never hidden: the history is stored
+with the results, and says how many tables of responses existed at each change. A pure addition (a
+family, a benchmark, a condition) changes nothing that was decided before.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
 HISTORY = "declarations.json"
-"""Name of the history in a study's folder: kept by hand, never an output that is deleted."""
+"""The history's file in a study's folder. No rule has it as output: snakemake would delete it."""
 
 
 _ITEMS = {"kind", "source", "max_items", "categories", "orders"}
-"""What decides which items a benchmark asks, and how."""
+"""Keys of a benchmark that decide which items are asked, and how."""
 _BEFORE = {"axes": dict.fromkeys(("size", "stage", "step"), True)}
-"""What held before a declaration could name it."""
+"""Decisions that older declarations imply, because these keys did not exist yet."""
 
 
 def declared(study: Study) -> dict[str, Any]:
-    """Return all that a study decides about how its responses will be read."""
+    """Return everything that a study decides about how its responses will be analysed."""
     return {
         "seed": study.seed,
         "language": study.language,
@@ -51,30 +52,30 @@ def declared(study: Study) -> dict[str, Any]:
 
 
 def _items(benchmark: Benchmark) -> set[str]:
-    """Return the keys that decide a benchmark's items; a language only where it has its own."""
+    """Return the keys that decide a benchmark's items; `language` only if the benchmark sets it."""
     return _ITEMS | ({"language"} if benchmark.language else set())
 
 
 def hash_of(content: dict[str, Any]) -> str:
-    """Return the hash by which a declaration is known."""
+    """Return the SHA-256 that identifies a declaration's content."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
-    """Add what a study decides to its history, if it is new; return the whole history.
+    """Append a study's declaration to its history if it has changed; return the history.
 
     Args:
         study: the study.
-        folder: its results.
+        folder: folder of its results.
 
     Returns:
-        Entries, oldest first: `time`, `hash`, `content`, `changed` (what an entry decides
-        otherwise than those before it, by its path), and `responses`, how many tables that tell of
-        responses there were at that time.
+        Entries, oldest first, with `time`, `hash`, `content`, `changed` (paths of the decisions
+        that differ from earlier entries), and `responses` (how many tables that show responses
+        existed at that time).
 
     Raises:
-        ScrupleError: if the history cannot be read.
+        ScrupleError: if the history is damaged.
     """
     path = folder / HISTORY
     history = _read(path) if path.is_file() else []
@@ -94,7 +95,7 @@ def declare(study: Study, folder: Path) -> list[dict[str, Any]]:
 
 
 def _tables(folder: Path) -> int:
-    """Count the tables from which a study's responses can be known: any of these kinds."""
+    """Count the tables that reveal responses; of the three kinds, the one with the most counts."""
     return max(
         sum(1 for _ in (folder / kind).rglob(f"[!.]*.{suffix}"))
         for kind, suffix in (("responses", "parquet"), ("sums", "parquet"), ("metrics", "csv"))
@@ -119,9 +120,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _changed(before: list[dict[str, Any]], now: dict[str, Any]) -> list[str]:
-    """Return the paths of what is decided otherwise than it was last, or not any more.
+    """Return the paths of decisions that differ from their last value, or were dropped.
 
-    The wording of a reason is no decision.
+    The text of a `reason` is not a decision.
     """
     before = [_BEFORE | content for content in before]
     last: dict[str, Any] = {}
@@ -145,13 +146,13 @@ def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Timing:
-    """When the declaration that holds was made.
+    """When the current declaration was made.
 
     Attributes:
-        late: whether responses existed before.
-        date: of the last declaration that came late, as YYYY-MM-DD; empty if none did.
-        changed: the paths of what was changed after responses existed.
-        tables: how many tables of responses existed at that time, at the most.
+        late: whether it was made or changed after responses existed.
+        date: date of the last late declaration, as YYYY-MM-DD; empty if there is none.
+        changed: paths of the decisions that were changed after responses existed.
+        tables: the largest number of tables of responses that existed up to that date.
     """
 
     late: bool = False
@@ -160,7 +161,7 @@ class Timing:
     tables: int = 0
 
     def __str__(self) -> str:
-        """Return it as a sentence."""
+        """Return the timing as a sentence."""
         if not self.late:
             return texts.DECLARED_BEFORE
         text = texts.DECLARED_CHANGED if self.changed else texts.DECLARED_LATE
@@ -168,7 +169,7 @@ class Timing:
 
 
 def timing(history: list[dict[str, Any]]) -> Timing:
-    """Return when the declaration that holds was made, and what it changed."""
+    """Return when the current declaration was made, and what was changed late."""
     first, responses = history[0], 0
     late = []
     for entry in history:

@@ -1,4 +1,4 @@
-"""Families of checkpoints as typed objects: where each comes from, and where it stands."""
+"""Families of checkpoints as typed objects: their origin, size, stage and step."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from scruple.study.types import Name, Strict
 Format = Literal["auto", "chat", "dialogue"]
 Scoring = Literal["letter", "text"]
 Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
-"""A repository of the hub: owner and name."""
+"""A repository on the hub: `owner/name`, or a name without an owner."""
 
 
 class Hub(Strict):
-    """What may be taken from the hub."""
+    """Permissions for pickled weights and for code that comes with a checkpoint."""
 
     allow_pickle: bool = False
-    """Read pickled weights where there are no safetensors, with PyTorch's restricted unpickler,
-    which runs no code of theirs."""
+    """Whether to load pickled weights if there are no safetensors. PyTorch's restricted unpickler
+    reads them, and executes none of their code."""
     allow_code: tuple[Repository, ...] = ()
-    """Repositories whose own Python code may run, where transformers lacks their architecture."""
+    """Repositories (or folders, as written in `path`) whose own Python code may be run if
+    transformers lacks their architecture."""
 
 
 NOTHING_UNSAFE = Hub()
 
 
 class Checkpoint(Strict):
-    """One set of weights: where it comes from and where it stands on the study's axes.
+    """One set of weights: its origin, and its place on the study's axes.
 
-    Checkpoints of the same size, stage and step are training runs of one recipe, told apart by
+    Checkpoints of the same size, stage and step are training runs of one recipe, distinguished by
     their `seed`.
     """
 
@@ -43,25 +44,25 @@ class Checkpoint(Strict):
     stage: Name = "base"
     """The stage of training: base, sft, dpo, …"""
     step: Annotated[int, Field(ge=0)] | None = None
-    """The training step."""
+    """The training step at which the weights were saved."""
     seed: Annotated[int, Field(ge=0)] | None = None
-    """The seed of the training run; several runs of one recipe are told apart by it."""
+    """The seed of the training run; it distinguishes several runs of one recipe."""
     format: Format | None = None
-    """How turns are written for this checkpoint; by default as for its family."""
+    """How turns are written for this checkpoint; by default the family's `format`."""
     hub: Repository | None = None
-    """The repository of the hub: owner/name."""
+    """The repository on the hub: owner/name."""
     revision: Annotated[str, StringConstraints(min_length=1)] | None = None
     """The branch, tag or commit of the repository; by default main."""
     path: str | None = None
-    """A local folder, as transformers saves it."""
+    """A local folder in the format that transformers saves."""
     package: str | None = None
     """An installed Python package that contains a GGUF file."""
     file: str | None = None
     """The name of the GGUF file in the package."""
     shape: Shape | None = None
-    """The architecture's numbers, from which a plan works out memory and time."""
+    """The architecture's dimensions, from which the plan estimates memory and time."""
     unchecked: bool = False
-    """Whether its name or size could not be looked up when it was written down."""
+    """Whether the checkpoint's name or size could not be looked up when this entry was written."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Checkpoint:
@@ -94,13 +95,13 @@ class Family(Strict):
     """How turns are written: with the tokenizer's chat template (`chat`), as plain text
     (`dialogue`), or with the template if there is one (`auto`)."""
     primary_scoring: Scoring = "text"
-    """The scoring of BBQ that figures and verdicts use."""
+    """The BBQ scoring that figures and verdicts use."""
     note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    """What every figure and report must say of these checkpoints."""
+    """A remark on these checkpoints, which every figure and report shows."""
     licence: str | None = None
     """The licence of the weights."""
     checkpoints: Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
-    """The checkpoints."""
+    """The checkpoints; stages are ordered as they first appear here."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Family:
@@ -121,7 +122,7 @@ class Family(Strict):
 
 
 def refuse_duplicates(key: str, names: Iterable[str]) -> None:
-    """Refuse a list that names something twice (ValueError)."""
+    """Raise ValueError if a list contains a name twice."""
     names = list(names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

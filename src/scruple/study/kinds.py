@@ -1,8 +1,8 @@
-"""What the project knows of each kind of benchmark outside of the benchmark's own module.
+"""One record for each kind of benchmark, with everything that is not in its own module.
 
-Config, prompt check, plan, figures and report read it here, so that a new kind needs one record, a
-module in `scruple.benchmarks` and its data. The Snakefile reads this at every start: it names
-metrics and computes none.
+Config, prompt check, plan, figures and report use these records. So a new kind needs one record, a
+module in `scruple.benchmarks`, and its data. The Snakefile imports this module at every start, so
+it names metrics but computes none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pydantic import AfterValidator, WithJsonSchema
 
 @dataclass(frozen=True)
 class Needs:
-    """What the prompts of a kind of benchmark must and may contain.
+    """What the prompt files of a kind of benchmark must and may contain.
 
     Attributes:
-        slots: what may stand in braces, in every text.
-        question: the slots without which the question would not be asked.
-        forms: the keys of `answers` that are read; empty for the benchmark's scorings.
-        cases: grammatical cases that candidates are given for; empty where there are none.
-        answers: the answers that have surface forms of their own.
-        words: group of words → the words that must be there.
+        slots: names that may appear in braces, in any text.
+        question: slots that `question` must contain.
+        forms: required keys of `answers`; if empty, the benchmark's scorings are required.
+        cases: grammatical cases with candidates of their own; empty if cases do not matter.
+        answers: the answers with surface forms of their own.
+        words: group of words → the words that the group must define.
     """
 
     slots: frozenset[str]
@@ -40,11 +40,11 @@ class Measures:
     """The metrics of a kind of benchmark that margins may name.
 
     Attributes:
-        counterparts: measure of bias → its counterpart, counted or probability-weighted.
-        capabilities: metrics that show that a checkpoint reads and answers.
-        subsets: parts of the items that all metrics are computed of, and a margin may name;
-            the empty name stands for all items.
-        sign: which sign of the bias is the stereotype's; None where the plain question decides it.
+        counterparts: measure of bias → its counterpart (counted or probability-weighted).
+        capabilities: metrics that show whether a checkpoint reads the question and answers it.
+        subsets: subsets of the items that all metrics are computed for and margins may name;
+            the empty name means all items.
+        sign: the sign of a stereotyped bias; None if it is the sign of the bias under `q`.
     """
 
     counterparts: Mapping[str, str]
@@ -58,18 +58,18 @@ class BenchmarkKind:
     """One kind of benchmark.
 
     Attributes:
-        name: as `kind` in the config.
-        needs: what its prompt files must contain.
+        name: the value of `kind` in the config.
+        needs: what its prompt files must and may contain.
         measures: its metrics of bias and capability.
-        bias: the metric of bias that figures show where no margin names one.
-        subset: the subset that stands for all items, each counted once.
-        titles: metric → how axes and panels call it; a line break where a title may have one.
-        beside: a metric shown beside the bias in the scaling figure, with its title.
-        has_options: whether items have options: then they can be scored by letter or text, shown
-            in several orders, and taken from some categories only.
-        items_per_unit: items that each drawn unit (`max_items`) stands for.
-        tokens: what a plan counts with while items and tokenizer are missing, as an entry of
-            data/tokens.yaml; None for the entry of that file.
+        bias: the bias metric that figures show if no margin names one.
+        subset: the subset that contains every item once.
+        titles: metric → title on axes and panels, with line breaks.
+        beside: further metrics that the scaling figure shows, as (metric, title).
+        has_options: whether items have options. Then they can be scored by letter or text, shown
+            in several orders, and restricted to some categories.
+        items_per_unit: items per sampled unit; `max_items` counts units.
+        tokens: counts of items and tokens that the plan uses while items or tokenizer are missing,
+            in the format of an entry of data/tokens.yaml; None to use that file's entry.
         module: the Python module with the benchmark's code; by default `scruple.benchmarks.<name>`.
     """
 
@@ -91,7 +91,7 @@ def _both_ways(pairs: Mapping[str, str]) -> dict[str, str]:
 
 
 LSAT_CENTRE = 37.0
-"""Near the survey's mean: sums of scores are taken from here, and keep more digits."""
+"""Close to the survey's mean; it is subtracted before scores are summed, to reduce rounding."""
 
 KINDS: dict[str, BenchmarkKind] = {
     kind.name: kind
@@ -157,7 +157,7 @@ KINDS: dict[str, BenchmarkKind] = {
         ),
     )
 }
-"""Every kind of benchmark, by name."""
+"""All kinds of benchmarks, by name."""
 
 
 def _known(name: str) -> str:
@@ -172,4 +172,4 @@ KindName = Annotated[
     AfterValidator(_known),
     WithJsonSchema({"type": "string", "enum": list(KINDS)}),
 ]
-"""The name of a kind of benchmark, in the config."""
+"""Name of a kind of benchmark, checked against KINDS."""

@@ -1,4 +1,4 @@
-"""What a study decides before it looks: margins, as the config states them."""
+"""Margins in the config: what counts as bias, and how much of it matters."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from scruple.study.kinds import BenchmarkKind
 from scruple.study.types import Name, Strict, without_empty
 
 Reason = Annotated[str, StringConstraints(min_length=10, strip_whitespace=True)]
-"""Why a number was chosen: nobody should have to guess it."""
+"""Why a number was chosen, so that nobody has to guess; at least ten characters."""
 
 
 class Gate(Strict):
-    """What a checkpoint must be able to do under `q` for its bias to mean anything."""
+    """What a checkpoint must be able to do under `q` before its bias means anything."""
 
     metric: Name
     """A metric of capability."""
     above: Annotated[float, Field(allow_inf_nan=False)]
-    """The value that it must be shown to exceed."""
+    """The value that the metric must be shown to exceed."""
     reason: Reason
-    """Why that value."""
+    """Why this value was chosen."""
 
 
 class Keep(Strict):
-    """How much capability a condition may cost before its effect counts as collapse."""
+    """How much capability a condition may cost before it counts as a collapse."""
 
     metric: Name
     """A metric of capability."""
     loss: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """The largest loss that is allowed, in units of the metric."""
+    """The largest loss allowed, in units of the metric."""
     reason: Reason
-    """Why that loss."""
+    """Why this loss was chosen."""
 
 
 _Part = TypeVar("_Part", Gate, Keep)
 
 
 def _one(value: Any) -> Any:
-    """Return a list's only entry in place of the list: the two mean the same."""
+    """Unwrap a list with a single entry, which means the same as the entry."""
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
@@ -54,43 +54,43 @@ _OneOrMore = Annotated[
     Discriminator(_form),
     BeforeValidator(_one),
 ]
-"""One entry, or a list of several that must all hold."""
+"""One entry, or a list of entries that must all hold."""
 
 
 class Margin(Strict):
-    """What is decided about a benchmark, or a kind of benchmark, before its responses exist."""
+    """The decisions about a benchmark, or a kind of benchmark, before its responses exist."""
 
     metric: Name
-    """The primary measure of bias."""
+    """The primary measure of bias (docs/metrics.md lists the choices)."""
     subset: str = ""
-    """The part of the items that the measure is computed of (BBQ: `macro` or `pooled`)."""
+    """The subset of items that the measure is computed for (BBQ: `macro` or `pooled`)."""
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """The smallest effect that matters, in units of the metric."""
     reason: Reason
-    """Why that effect."""
+    """Why this is the smallest effect that matters."""
     gate: _OneOrMore[Gate]
-    """What the checkpoint must be able to do; one entry, or a list that must all hold."""
+    """What a checkpoint must be able to do: one entry, or a list of entries that must all hold."""
     keep: _OneOrMore[Keep]
-    """What a condition must not cost; one entry, or a list that must all hold."""
+    """What a condition must not cost: one entry, or a list of entries that must all hold."""
 
     @property
     def gates(self) -> tuple[Gate, ...]:
-        """Return all that a checkpoint must be able to do."""
+        """Return the gates as a tuple, even if there is only one."""
         return self.gate if isinstance(self.gate, tuple) else (self.gate,)
 
     @property
     def keeps(self) -> tuple[Keep, ...]:
-        """Return all that a condition must not cost."""
+        """Return the entries of `keep` as a tuple, even if there is only one."""
         return self.keep if isinstance(self.keep, tuple) else (self.keep,)
 
 
 def check_metrics(key: str, margin: Margin, kind: BenchmarkKind) -> None:
-    """Refuse metrics that a kind of benchmark does not have (ValueError).
+    """Raise ValueError if a margin names a metric or subset that its kind does not have.
 
     Args:
         key: the margin's key in the config.
         margin: the margin.
-        kind: the kind of benchmark that it is for.
+        kind: the kind of benchmark that the margin applies to.
     """
     for place, name, names in _named(margin, kind):
         if name not in names:
@@ -99,7 +99,7 @@ def check_metrics(key: str, margin: Margin, kind: BenchmarkKind) -> None:
 
 
 def _named(margin: Margin, kind: BenchmarkKind) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield each metric or subset that a margin names: its key, its name, the possible names."""
+    """Yield the key, the name and the valid names of each metric or subset in a margin."""
     measures = kind.measures
     yield "metric", margin.metric, tuple(measures.counterparts)
     yield "subset", margin.subset, measures.subsets
@@ -111,4 +111,4 @@ def _named(margin: Margin, kind: BenchmarkKind) -> Iterator[tuple[str, str, tupl
 
 
 Margins = Annotated[Mapping[Name, Margin], BeforeValidator(without_empty)]
-"""Benchmark, or kind of benchmark → its margin; an empty one means none."""
+"""Benchmark, or kind of benchmark → its margin; an empty value means no margin."""

@@ -1,4 +1,4 @@
-"""Turns validation errors into messages that a user can act on."""
+"""Turns pydantic's validation errors into messages that say what to do."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 
 def explain(error: ValidationError, model: type[BaseModel], origin: str) -> str:
-    """Return one message with a line per wrong key: its place, the fault and the remedy.
+    """Return one message with a line per invalid key: its location, the error and the remedy.
 
     Args:
-        error: what pydantic raised.
-        model: the model that was being filled, to name the keys that would be right.
+        error: the error that pydantic raised.
+        model: the model that was validated, used to suggest valid keys.
         origin: the file or files that the values came from.
     """
     lines = [f"{origin} is not valid:"]
@@ -26,15 +26,15 @@ def explain(error: ValidationError, model: type[BaseModel], origin: str) -> str:
         if problem["type"] == "too_short" and any(
             place[: len(where)] == where and len(place) > len(where) for place in places
         ):
-            continue  # "too short" only because what is in there is wrong
+            continue  # "too short" only because its entries are invalid
         place = _place(problem["loc"])
         lines.append(f"  - {place}: {_remedy(problem, model)}")
     return "\n".join(lines)
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Return a location as one writes it: `families[0].checkpoints[2].hub`."""
-    # parts such as `<list>` name one of several forms that a value may have
+    """Return a location in the usual notation: `families[0].checkpoints[2].hub`."""
+    # parts such as `<list>` are tags of a union, not keys
     parts = [
         f"[{part}]" if isinstance(part, int) else f".{part}"
         for part in location
@@ -83,22 +83,22 @@ def _remedy(problem: typing.Any, model: type[BaseModel]) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> set[str]:
-    """Return the keys that a model knows at a location inside it."""
+    """Return the valid keys at a location inside a model."""
     current = model
     for part in location:
         if isinstance(part, str) and part in current.model_fields:
-            nested = list(_models(current.model_fields[part].annotation))
+            nested = list(models_in(current.model_fields[part].annotation))
             if not nested:
                 break
             current = nested[0]
     return set(current.model_fields)
 
 
-def _models(annotation: typing.Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that occur in a type, inside tuples and optionals too."""
+def models_in(annotation: typing.Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that occur in a type, including those inside tuples and optionals."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         if issubclass(annotation, BaseModel):
             yield annotation
         return
     for argument in typing.get_args(annotation):
-        yield from _models(argument)
+        yield from models_in(argument)

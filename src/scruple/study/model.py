@@ -1,9 +1,9 @@
 """The config as typed objects.
 
-A study is what `config.yaml`, overlaid with a file of `studies/`, says. Everything that can be
-known to be wrong without touching the network or a checkpoint is refused here, before the
-workflow's graph is built. This module must stay cheap to import: the Snakefile reads it at every
-start, and so does every job.
+A study is defined by `config.yaml` and config overrides, for example a file from `studies/`. Errors
+in the config that can be detected without the network and without a checkpoint are reported here,
+before snakemake builds the DAG of jobs. This module must stay fast to import, because the Snakefile
+and every job import it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from scruple.study.settings import Benchmark, Compute, Decoding
 from scruple.study.types import Name, Strict
 
 ROOT = Path(__file__).resolve().parents[3]
-"""The project's folder: relative paths of the config and of `data/` start here."""
+"""The project's folder; relative paths in the config start here, and it contains `data/`."""
 
 
 AxisKind = Literal["size", "stage", "step"]
@@ -41,45 +41,46 @@ _Entry = TypeVar("_Entry", Family, Checkpoint, Benchmark)
 
 
 class Study(Strict):
-    """A whole study, as the workflow sees it.
+    """The whole config of a study.
 
-    Checkpoints of more than `max_params` are not among its families: they are as if not listed.
+    Checkpoints with more than `max_params` parameters are removed from the families, as if they
+    were not listed.
     """
 
     study: Name
-    """The study's name, and that of its folders in results/ and figures/."""
+    """The study's name, and the name of its folders in results/ and figures/."""
     seed: int = 0
-    """Decides which items are drawn and, with the study's name, every sampled token."""
+    """Determines which items are drawn and, with the study's name, every sampled token."""
     language: Name = "en"
-    """The language of prompts and of the project's own items."""
+    """The language of the prompts and of the project's own items."""
     prompts: str = "data/prompts"
     """The folder that contains <language>/<kind of benchmark>.yaml."""
     sources: str = "data/sources.yaml"
-    """The file that says where the benchmarks' files come from, with their hashes."""
+    """The file that lists where the benchmark files come from, with their hashes."""
     mirror: Annotated[str, StringConstraints(min_length=1)] | None = None
     """A local folder that is searched for benchmark files before the network."""
-    max_params: Annotated[int, Field(gt=0)] | None = None  # before `families`, which it cuts
+    max_params: Annotated[int, Field(gt=0)] | None = None  # must precede `families`
     """Checkpoints with more parameters are left out, as if they were not listed."""
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
-    """Families of checkpoints: names of files in data/families, or written out."""
+    """Families of checkpoints: names of files in data/families, or families written out."""
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
-    """The benchmarks that are asked."""
+    """The benchmarks to run."""
     conditions: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The conditions that they are asked under; `q` must be one of them."""
+    """The conditions under which the benchmarks are run; must include `q`."""
     wordings: Annotated[tuple[Name, ...], Field(min_length=1)] = ("a",)
-    """The wordings of the instructions; figures show the first."""
+    """The wordings of the instructions to run; figures show the first."""
     axes: Annotated[tuple[AxisKind, ...], Field(min_length=1)] = ("size", "stage", "step")
     """The axes along which verdicts are made."""
     margins: Annotated[Margins, Field(default_factory=dict)]
-    """What counts as bias and how much of it matters, by benchmark or by kind of benchmark."""
+    """What counts as bias and how much of it matters, per benchmark or kind of benchmark."""
     decoding: Decoding = Decoding()
-    """How reasoning is sampled: its length, temperature and number."""
+    """How reasoning is sampled: maximum length, temperature, number of samples."""
     hub: Hub = Hub()
-    """What may be downloaded from the hub."""
+    """Whether pickled weights and code that comes with checkpoints may be used."""
     compute: Compute = Compute()
-    """Where and how responses are computed."""
+    """Where and how responses are computed: engine, device, number format, batches."""
     only_finished: bool = False
-    """Ask nothing, and make tables, figures and report from the responses that are there."""
+    """Run no new trials; make tables, figures and the report from the finished responses."""
 
     @field_validator("study")
     @classmethod
@@ -93,7 +94,7 @@ class Study(Strict):
     def _name_metrics(
         cls, margins: Mapping[str, Margin], info: ValidationInfo
     ) -> Mapping[str, Margin]:
-        """Refuse margins of nothing, and metrics that a kind of benchmark does not have."""
+        """Raise ValueError if a margin's key is unknown, or if it names an unknown metric."""
         benchmarks: tuple[Benchmark, ...] = info.data.get("benchmarks", ())
         for key, margin in margins.items():
             kinds = [benchmark.kind for benchmark in benchmarks if benchmark.name == key]
@@ -182,24 +183,24 @@ class Study(Strict):
         return _named(self.benchmarks, name)
 
     def margin(self, benchmark: Benchmark) -> Margin | None:
-        """Return what is decided about a benchmark: by its name, else by its kind, if anything."""
+        """Return the margin for a benchmark's name, else the one for its kind; None without any."""
         return self.margins.get(benchmark.name, self.margins.get(benchmark.kind))
 
     def language_of(self, benchmark: Benchmark) -> str:
-        """Return the language of a benchmark's prompts: its own setting or the study's."""
+        """Return the language of a benchmark's prompts: its own setting, else the study's."""
         return benchmark.language or self.language
 
     def primary_scoring(self, family: str, benchmark: Benchmark) -> str:
-        """Return the primary scoring of a family on a benchmark; empty where there is no choice."""
+        """Return a family's primary scoring on a benchmark; empty if its items have no options."""
         wanted = self.family(family).primary_scoring
         return wanted if wanted in benchmark.scorings else benchmark.scorings[0]
 
     def format(self, family: str, checkpoint: str) -> str:
-        """Return how turns are rendered for a checkpoint: its own setting or its family's."""
+        """Return how turns are written for a checkpoint: its own setting, else its family's."""
         return self.checkpoint(family, checkpoint).format or self.family(family).format
 
     def members(self) -> list[tuple[str, str]]:
-        """Return (family, checkpoint) of every checkpoint, in the config's order."""
+        """Return (family, checkpoint) for every checkpoint, in config order."""
         return [(f.name, c.name) for f in self.families for c in f.checkpoints]
 
 
@@ -211,14 +212,14 @@ def _named(entries: Iterable[_Entry], name: str) -> _Entry:
 
 
 def load_study(config: Mapping[str, Any], origin: str = "config.yaml") -> Study:
-    """Build a study from a config as YAML gives it.
+    """Build a study from a config that was read from YAML.
 
     Args:
-        config: the merged mapping.
-        origin: the file or files it came from, for the messages.
+        config: the config, with all overrides merged.
+        origin: the file or files that it came from, for error messages.
 
     Raises:
-        ScrupleError: naming each key that is wrong, and the remedy.
+        ScrupleError: if the config is not valid; the message names each wrong key and the remedy.
     """
     try:
         return Study.model_validate(dict(config))
@@ -227,12 +228,12 @@ def load_study(config: Mapping[str, Any], origin: str = "config.yaml") -> Study:
 
 
 def resolve(path: str | Path) -> Path:
-    """Return a path of the config as an absolute one; relative ones start at the project."""
+    """Return a path from the config as an absolute path; relative paths start at ROOT."""
     return ROOT / Path(path).expanduser()
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file; one that is missing or broken raises ScrupleError with its place."""
+    """Read a YAML file (ScrupleError if it is missing or not valid YAML)."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

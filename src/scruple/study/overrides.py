@@ -1,4 +1,4 @@
-"""Files that are laid over the config, and what they must say themselves."""
+"""Config overrides (`--configfile`, `--config`), and the keys that they must set together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LISTS = ("families", "benchmarks", "conditions")
 
 
 def shown(path: Path) -> Path:
-    """Return a path relative to the working folder where it lies inside it."""
+    """Return a path relative to the working folder if it is inside that folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
-    """Refuse a margin that is changed without a reason: it would keep that of another number."""
+    """Raise an error if a margin is changed without a new reason, which would keep the old one."""
     margins = given.get("margins")
     for kind, margin in (margins if isinstance(margins, Mapping) else {}).items():
         changed = {"delta", "metric"} & set(margin if isinstance(margin, Mapping) else ())
@@ -31,7 +31,20 @@ def _check_reasons(name: str, given: Mapping[str, Any], origin: str) -> None:
 
 
 def check_overrides(overrides: Sequence[Path], options: Mapping[str, Any], origin: str) -> None:
-    """Refuse overlays that make another study and would write into the default one's results."""
+    """Check that config overrides set `study` and `reason` where they must.
+
+    An override that changes families, benchmarks or conditions must set `study`, or it would write
+    into the results of another study. One that changes `delta` or `metric` of a margin must give a
+    `reason`.
+
+    Args:
+        overrides: files given with `--configfile`.
+        options: keys given with `--config`.
+        origin: the config files, for error messages.
+
+    Raises:
+        ScrupleError: if one of these keys is missing.
+    """
     sources = [(str(shown(path)), read_yaml(path)) for path in overrides]
     for name, content in (*sources, ("--config", options)):
         given = content if isinstance(content, Mapping) else {}

@@ -1,22 +1,30 @@
-"""The config as JSON schema, and its keys as a table for the docs.
+"""The config as a JSON schema, and its keys as tables for the docs.
 
-Editors complete and check YAML with the schema. Run as
-`python -m scruple.study.schema workflow/schemas docs/config.md`. The workflow itself validates with
-`scruple.study.model`, whose models both are made from.
+Run it as `python -m scruple.study.schema workflow/schemas docs/config.md`. Editors use the schema
+to complete and check YAML. The workflow itself validates with `scruple.study.model`; schema and
+tables are generated from the same models.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import itertools
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from scruple.study.messages import models_in
 from scruple.study.model import Family, Study
 
 START, END = "<!-- keys: generated -->", "<!-- end of keys -->"
-"""Lines of the docs between which the table stands."""
+"""The lines of the docs page between which the tables are inserted."""
 _SECTIONS = {
     "Study": ("", "The study"),
     "Family": ("families[].", "A family"),
@@ -30,30 +38,65 @@ _SECTIONS = {
     "Hub": ("hub.", "The hub"),
     "Compute": ("compute.", "Compute"),
 }
-"""Models → how their keys are reached, and a title."""
+"""Name of a model → prefix of its keys, and title of its table."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return file name → schema, of the config and of a family file."""
-    config = Study.model_json_schema()
+    """Return file name → schema, for the config and for a family file."""
+    config = _described(Study)
     families = config["properties"]["families"]
     named = {"type": "string", "description": "name of a file in data/families"}
     families["items"] = {"anyOf": [named, families["items"]]}
-    # a benchmark's kind is its name unless it is given
+    # the default of a benchmark's kind is its name
     config["$defs"]["Benchmark"]["required"].remove("kind")
-    # a file of studies/ is an overlay: any key may be missing
+    # a file in studies/ is a config override: any key may be missing
     del config["required"]
-    return {"config.schema.json": config, "family.schema.json": Family.model_json_schema()}
+    return {"config.schema.json": config, "family.schema.json": _described(Family)}
+
+
+def _described(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's schema, with the docstrings of its fields as descriptions.
+
+    Pydantic can do this too, but then it reads the source at every start of a job.
+    """
+    schema = model.model_json_schema()
+    models = {model.__name__: schema, **schema.get("$defs", {})}
+    for name, content in models.items():
+        for key, text in _docstrings(name).items():
+            content["properties"][key]["description"] = text
+    return schema
+
+
+@cache
+def _docstrings(name: str) -> Mapping[str, str]:
+    """Return field → docstring of one of the config's models."""
+    found = {}
+    source = inspect.getsource(next(model for model in _models(Study) if model.__name__ == name))
+    body = ast.parse(textwrap.dedent(source)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for field, after in itertools.pairwise(body.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            found[field.target.id] = inspect.cleandoc(ast.literal_eval(after.value))
+    return found
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Yield a model and all models in its fields."""
+    yield model
+    for field in model.model_fields.values():
+        for inner in models_in(field.annotation):
+            yield from _models(inner)
 
 
 def write_schemas(folder: Path) -> None:
-    """Write the schemas into a folder."""
+    """Write the schemas to a folder, as indented JSON."""
     for name, schema in schemas().items():
         (folder / name).write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
 
 
 def reference() -> str:
-    """Return every key of the config as Markdown tables, from the schema."""
+    """Return Markdown tables of all keys of the config, one per model."""
     config = schemas()["config.schema.json"]
     parts = []
     for name, (start, title) in _SECTIONS.items():
@@ -77,7 +120,7 @@ def _rows(start: str, model: Mapping[str, Any], required: set[str]) -> Iterator[
 
 
 def write_reference(path: Path) -> None:
-    """Put the tables of keys into a page, between the two lines that mark their place."""
+    """Insert the tables of keys into a page, between the lines START and END."""
     page = path.read_text(encoding="utf-8")
     before, _, rest = page.partition(START)
     _, _, after = rest.partition(END)

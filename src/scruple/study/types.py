@@ -1,4 +1,4 @@
-"""What the typed parts of the config have in common."""
+"""Types that all parts of the config share."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 
 
 def without_empty(values: Any) -> Any:
-    """Return a mapping without its empty values, so that `key:` alone means the default."""
+    """Return a mapping without empty values, so that a bare `key:` means the default."""
     if isinstance(values, Mapping):
         return {key: value for key, value in values.items() if value is not None}
     return values
 
 
 def _named(value: Any) -> Any:
-    """Return a name that YAML read as a number as text; a truth value is refused."""
+    """Convert a name that YAML read as an integer to text; a boolean raises ValueError."""
     if isinstance(value, bool):
         raise ValueError(f"YAML reads this as {value}; put the name in quotes")
     return str(value) if isinstance(value, int) else value
 
 
-# Names end up in file names, in wildcards and in tables.
+# Names are used in file names, wildcards and tables.
 Name = Annotated[
     str,
     BeforeValidator(_named),
@@ -30,13 +30,13 @@ Name = Annotated[
 ]
 
 Job = tuple[str, str, str]
-"""What one job asks: family, checkpoint and benchmark, by their names."""
+"""A job: the names of its family, checkpoint and benchmark."""
 
 
 class Strict(BaseModel):
-    """A part of the config: unknown keys are refused, nothing changes after loading."""
+    """Base class of all parts of the config: unknown keys are errors, and objects are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

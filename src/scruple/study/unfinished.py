@@ -1,7 +1,7 @@
-"""Jobs of responses that did not finish: which they are, and what is said of them.
+"""Jobs that did not finish, and the remarks about them in figures and report.
 
-A run that is told to take `only_finished` asks nothing. It makes everything else from the responses
-that are there, and everything that it makes says which are not. Cheap to import.
+A run with `only_finished` runs no trials. It makes everything else from the finished responses, and
+each output states what did not finish. This module is fast to import.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from scruple.study.model import Study
 from scruple.study.types import Job
 
 Unfinished = Mapping[str, Sequence[str]]
-"""`<family>/<checkpoint>` → the benchmarks of which it has no responses."""
+"""`<family>/<checkpoint>` → the benchmarks for which it has no responses."""
 
 
 def has_responses(study: str, job: Job) -> bool:
-    """Tell whether a job's table of responses and its record are there."""
+    """Return whether a job's table of responses and its record exist."""
     table = Path("results", study, "responses", *job)
     return all(table.with_name(f"{job[2]}.{kind}").is_file() for kind in ("parquet", "json"))
 
 
 def by_checkpoint(jobs: Iterable[Job]) -> dict[str, list[str]]:
-    """Return jobs as `<family>/<checkpoint>` → benchmarks."""
+    """Group jobs as `<family>/<checkpoint>` → benchmarks."""
     found: dict[str, list[str]] = {}
     for family, checkpoint, benchmark in jobs:
         found.setdefault(f"{family}/{checkpoint}", []).append(benchmark)
@@ -32,7 +32,10 @@ def by_checkpoint(jobs: Iterable[Job]) -> dict[str, list[str]]:
 
 
 def told(study: Study, unfinished: Unfinished) -> dict[str, str]:
-    """Return, by family, which checkpoints did not finish: `b, c (bbq)`; c has finished others."""
+    """Return family → its unfinished checkpoints as text, for example `b, c (bbq)`.
+
+    Benchmarks are named if the checkpoint has finished others.
+    """
     found: dict[str, list[str]] = {}
     for place, benchmarks in unfinished.items():
         family, checkpoint = place.split("/")
@@ -43,7 +46,7 @@ def told(study: Study, unfinished: Unfinished) -> dict[str, str]:
 
 
 def notes_of(study: Study, unfinished: Unfinished) -> dict[str, str]:
-    """Return what must be said of families: their notes, and what of them did not finish."""
+    """Return family → remark: the family's `note`, and its checkpoints that did not finish."""
     missing = told(study, unfinished)
     notes = {}
     for family in study.families:
