@@ -10,6 +10,6 @@ from scruple.study.kinds import KINDS
 
 
 def benchmark_module(kind: str) -> BenchmarkModule:
-    """Return the module of a kind of benchmark."""
+    """Import and return the module that implements a kind of benchmark."""
     module: Any = import_module(KINDS[kind].module or f"scruple.benchmarks.{kind}")
     return module

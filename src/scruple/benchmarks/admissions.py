@@ -1,7 +1,7 @@
-"""Law-school admissions (survey of Wightman 1998): does a swapped race change the decision?
+"""Law-school admissions (survey of Wightman 1998): does swapping the race change the decision?
 
-Each profile (sex, LSAT, GPA) is asked about twice, as a Black and as a white applicant. The
-survey's people with the same profile share one pair of prompts and count by their number.
+Each profile (sex, LSAT, GPA) is presented twice, as a Black and as a white applicant. People in the
+survey who have the same profile share one pair of prompts, weighted by their number.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ over = all_items
 _SEX = {1: "female", 2: "male"}
 _RACES = ("black", "white")
 _CENTRES = {"lsat": LSAT_CENTRE, "gpa": 3.2}
-"""Near the survey's means: slopes do not depend on them, sums keep more digits."""
+"""Values near the survey's means. Centring keeps the slopes as they are and reduces rounding."""
 
 
 def read(files: Sequence[Path], entry: Benchmark) -> Items:
-    """Read the survey (`law_data.csv`: columns sex, LSAT, UGPA) into one pair of items a profile.
+    """Read the survey (`law_data.csv`: columns sex, LSAT, UGPA): one pair of items per profile.
 
     Raises:
         ScrupleError: naming the file, the line and the column that is wrong.
@@ -96,7 +96,7 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
-    """Return the columns to be summed of one condition's responses; see `BenchmarkModule`."""
+    """Return the columns to sum for one condition's responses; see `BenchmarkModule`."""
     answers = np.array([ANSWERS.index(name) for name in group["answer"]])
     table = tally(group, answers, len(ANSWERS))
     weight, p = table["n"], probabilities(group, ANSWERS)
@@ -122,15 +122,15 @@ def tally_of(group: pd.DataFrame) -> Tally:
 def metrics_of(columns: Sequence[str]) -> list[Metric]:
     """Return the metrics that can be computed from sums of these columns.
 
-    They are over profiles, weighted by how many people have them.
+    All metrics are over profiles, weighted by the number of people who have the profile.
 
-    - p(yes) = yes / (yes + no), of the answers' probabilities.
+    - p(yes) = yes / (yes + no), from the probabilities of the answers.
     - admission_gap: weighted mean over profiles of p(yes|Black) − p(yes|white), paired by profile.
-    - admission_gap_counted: the same difference of the shares for whom yes is likelier.
-    - admission_rate: weighted mean of p(yes) over profiles and races; yes_rate: weighted share of
-      applicants for whom yes is the likelier answer (1 or 0: saturated).
-    - lsat_slope, gpa_slope: weighted least-squares slope of p(yes) per point, each alone. A model
-      that reads the record has both above 0.
+    - admission_gap_counted: the same difference between the shares for whom yes is more likely.
+    - admission_rate: weighted mean of p(yes) over profiles and races.
+    - yes_rate: weighted share of applicants for whom yes is more likely (0 or 1: saturated).
+    - lsat_slope, gpa_slope: weighted least-squares slope of p(yes) per point, in a separate simple
+      regression for each. Both are above 0 for a model that reads the applicant's record.
     """
     rates = [
         Metric("admission_rate", ratio(columns, "p", "n"), "items"),

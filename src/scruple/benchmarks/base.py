@@ -1,4 +1,4 @@
-"""What every benchmark module provides, and the pieces that they share."""
+"""The interface of a benchmark module, and helpers that the modules share."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Items:
-    """A benchmark's items, and those that cannot be used.
+    """A benchmark's usable items, and a list of those that were left out.
 
     Attributes:
-        table: one row per item with `item_id`, `cluster`, `stratum`, `weight`, `follow` (the
-            answer that a `q+follow` prompt asks for) and the benchmark's own columns.
-        left_out: `item_id` and `reason` of every item that the files hold and the table does not.
+        table: one row per item, with the columns `item_id`, `cluster`, `stratum`, `weight`,
+            `follow` (the answer that a `q+follow` prompt asks for) and the benchmark's own.
+        left_out: `item_id` and `reason` of every item that is in the files but not in the table.
     """
 
     table: pd.DataFrame
@@ -34,12 +34,12 @@ class Items:
 
 @dataclass(frozen=True)
 class Question:
-    """What one item puts into a prompt.
+    """The parts of a prompt that come from the item.
 
     Attributes:
-        slots: what the {…} of the prompt file stand for.
-        lead_in: how the scored turn opens.
-        candidates: surface forms of each answer.
+        slots: the values for the {…} placeholders of the prompt file.
+        lead_in: the first words of the turn in which the answer is scored.
+        candidates: the surface forms of each answer.
     """
 
     slots: dict[str, str]
@@ -52,9 +52,9 @@ class Shown:
     """How the report shows an item's answers.
 
     Attributes:
-        texts: answer → what it says.
-        roles: answer → what it means for the bias that is measured.
-        right: the right answer; empty where there is none.
+        texts: answer → its text.
+        roles: answer → its role in the measured bias, such as `biased`.
+        right: the correct answer; empty if there is none.
     """
 
     texts: Mapping[str, str]
@@ -65,25 +65,25 @@ class Shown:
 class BenchmarkModule(Protocol):
     """The interface of a benchmark: items → prompts → metrics.
 
-    For a benchmark without options, strata or subsets, `by_name` and `all_items` below are the
-    usual `shown` and `over`.
+    A benchmark without options, strata or subsets can use `by_name(ANSWERS)` and `all_items`
+    (below) as its `shown` and `over`.
     """
 
     ANSWERS: tuple[str, ...]
-    """Names of the possible answers, as in `logprob_<answer>` and `answer`."""
+    """The possible answers: the values of `answer`, and the suffixes of `logprob_<answer>`."""
     SAMPLING_UNIT: str
-    """The column whose values are drawn when a study takes a random part of the items."""
+    """The column whose values are sampled when a study uses a random sample of the items."""
     STRATA: tuple[str, ...]
-    """Columns whose values together name the strata that each give their share of such a part."""
+    """Columns that together define the strata of that sample; each gets a proportional share."""
     BY_STRATUM: bool
-    """Whether metrics are computed of each stratum of the items too (for BBQ: the category)."""
+    """Whether metrics are also computed per stratum of the items (for BBQ: per category)."""
 
     def read(self, files: Sequence[Path], entry: Benchmark) -> Items:
         """Read and check the source files."""
         ...
 
     def question(self, item: Row, prompts: PromptFile, scoring: str, order: int) -> Question:
-        """Return what an item puts into a prompt."""
+        """Return the parts of a prompt that come from an item."""
         ...
 
     def shown(self, item: Row) -> Shown:
@@ -91,7 +91,7 @@ class BenchmarkModule(Protocol):
         ...
 
     def tally_of(self, group: pd.DataFrame) -> Tally:
-        """Return what is to be summed of one condition's responses, joined with their items."""
+        """Return the columns to sum for one condition's responses, joined with their items."""
         ...
 
     def metrics_of(self, columns: Sequence[str]) -> list[Metric]:
@@ -99,23 +99,23 @@ class BenchmarkModule(Protocol):
         ...
 
     def over(self, metric: Metric, subset: str) -> Metric:
-        """Return a metric of one of the subsets that a margin may name."""
+        """Return a metric restricted to one of the subsets that a margin may name."""
         ...
 
 
 def by_name(answers: Sequence[str]) -> Callable[[Row], Shown]:
-    """Return a `shown` that calls answers by their names, none of them right or wrong."""
+    """Return a `shown` that shows each answer by its name, with no correct answer."""
     names = {answer: answer for answer in answers}
     return lambda item: Shown(names, names)
 
 
 def all_items(metric: Metric, subset: str) -> Metric:
-    """Return a metric as it is: an `over` for benchmarks whose only subset is all items."""
+    """Return the metric unchanged: an `over` for benchmarks whose only subset is all items."""
     return metric
 
 
 def hash_choice(key: str, n: int) -> int:
-    """Return a number below n that depends on the key alone."""
+    """Return an integer from 0 to n − 1 that depends only on the key."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % n
 
@@ -123,19 +123,20 @@ def hash_choice(key: str, n: int) -> int:
 def draw(
     table: pd.DataFrame, unit: str, n: int | None, seed: int, strata: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return a random part of the items: n units, or all where n is None or larger.
+    """Return a random sample of the items: n units, or all if n is None or not smaller.
 
-    Every stratum gives its share, up to a unit: its m units, in a random order, stand at
-    (k + u)/m for k = 0 … m - 1 and one random u of its own, and the n that come first are taken
-    (systematic sampling, Cochran 1977, ch. 8). All is decided by hashes of the seed, so a larger n
-    keeps all items of a smaller one and a study can be enlarged without losing what it has.
+    Each stratum gets its proportional share, to within one unit. The m units of a stratum are put
+    in random order and placed at (k + u)/m for k = 0 … m - 1, with one random u per stratum; the n
+    units with the smallest values are taken (systematic sampling, Cochran 1977, ch. 8). The order
+    and u are hashes of the seed, so a larger n includes every item of a smaller n: a study can be
+    enlarged and keep the responses that it has.
 
     Args:
         table: the items.
-        unit: the column whose values are drawn.
-        n: how many of them.
-        seed: decides the draw.
-        strata: columns whose values together name a stratum; none for a plain random part.
+        unit: the column whose values are sampled.
+        n: the number of units.
+        seed: the random seed.
+        strata: columns that together define a stratum; empty for a simple random sample.
     """
     units = table.drop_duplicates(unit)
     if n is None or n >= len(units):
@@ -152,6 +153,6 @@ def draw(
 
 
 def _uniform(key: str) -> float:
-    """Return a number in [0, 1) that depends on the key alone."""
+    """Return a number in [0, 1) that depends only on the key."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

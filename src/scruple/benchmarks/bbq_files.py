@@ -1,4 +1,4 @@
-"""Reads BBQ's files: items in `.jsonl`, the metadata that tells targets in `.csv`."""
+"""Read BBQ's files: items in `.jsonl`, the metadata with the targets in `.csv`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _TEXTS = ("context", "question", "ans0", "ans1", "ans2")
 _NAMES_FROM = 26
-"""In race and gender, templates from this question_index on use proper names instead of labels."""
+"""In race and gender, templates with at least this question_index use names instead of labels."""
 
 
 def read_items(files: Sequence[Path]) -> Items:
@@ -71,9 +71,10 @@ def read_items(files: Sequence[Path]) -> Items:
 
 
 def _biased(record: Mapping[str, Any], told: int | None) -> tuple[int | None, str]:
-    """Return the biased option and, where the tags did not tell it, a remark.
+    """Return the biased option, or None, and a remark unless the item's tags identify it.
 
-    `told` is the metadata's target_loc, which already allows for the question's polarity.
+    `told` is the metadata's target_loc. It already accounts for the question's polarity, so it is
+    the biased option itself.
     """
     if unknown_option(record) is None:
         return None, "not exactly one option that names nobody"
@@ -107,7 +108,7 @@ def _row(item_id: str, record: Mapping[str, Any], biased: int) -> dict[str, Any]
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each line of a file as an object, with its place, after checking its fields."""
+    """Yield the place (file and line) and the checked JSON object of each non-empty line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -130,7 +131,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _fault(record: Any) -> str | None:
-    """Return what is wrong with an item's fields, or None."""
+    """Return the first problem with an item's fields, or None."""
     if not isinstance(record, dict):
         return "not a JSON object"
     needed = (*_TEXTS, "example_id", "question_index", "question_polarity", "context_condition",
@@ -162,7 +163,7 @@ def _fault(record: Any) -> str | None:
 
 
 def _read_metadata(path: Path) -> dict[tuple[str, int], int]:
-    """Return (category, example_id) → target_loc of every row that has a target."""
+    """Return (category, example_id) → target_loc for every row that has a target."""
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:

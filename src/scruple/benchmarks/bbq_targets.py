@@ -1,9 +1,9 @@
-"""Who, in a BBQ item, is the stereotyped person?
+"""Find the stereotyped person in a BBQ item.
 
-The items carry tags of the people in them and a list of stereotyped groups, which do not always
-match letter for letter. A person is the target when their tag or text is one of the groups, after
-the few spellings below are made equal. Where that does not single out one person, only the
-benchmark's metadata file can tell; without it the item is left out, never guessed.
+Each item has tags for its people and a list of stereotyped groups, but their spellings do not
+always match. A person is the target if their tag or text is one of the groups, after the spellings
+below are unified. If this does not identify exactly one person, only the benchmark's metadata file
+can; without it the item is left out rather than guessed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _SPELLINGS = {
 
 
 def unknown_option(row: Mapping[str, Any]) -> int | None:
-    """Return the index of the option that names nobody; None unless there is exactly one."""
+    """Return the index of the option that names nobody, or None unless there is exactly one."""
     found = [i for i in range(3) if _tag(row, i).lower() == "unknown"]
     return found[0] if len(found) == 1 else None
 
 
 def stereotyped_person(row: Mapping[str, Any]) -> int | None:
-    """Return the index of the option naming the stereotyped person; None where fields do not tell.
+    """Return the index of the option naming the stereotyped person; None if it is not clear.
 
     Args:
         row: an item as in BBQ's files (Parrish et al. 2022).
@@ -49,9 +49,9 @@ def stereotyped_person(row: Mapping[str, Any]) -> int | None:
 
 
 def biased_option(row: Mapping[str, Any], target: int) -> int:
-    """Return the option that a stereotyping reader would choose.
+    """Return the index of the option that agrees with the stereotype.
 
-    That is the stereotyped person in a negative question and the other person in a non-negative
+    This is the stereotyped person in a negative question and the other person in a non-negative
     one.
 
     Args:
@@ -69,7 +69,7 @@ def _tag(row: Mapping[str, Any], i: int) -> str:
 
 def _names(row: Mapping[str, Any], i: int) -> set[str]:
     names = {_plain(str(name)) for name in row["answer_info"][f"ans{i}"]}
-    if row["category"] == "Race_ethnicity":  # tags like F-Black: the gender is no part of it
+    if row["category"] == "Race_ethnicity":  # F-Black → Black: drop the gender
         names.add(_plain(re.sub(r"^[FM]-", "", _tag(row, i))))
     return names
 

@@ -1,4 +1,4 @@
-"""Reads the tables that benchmarks come in, with messages that name file, line and column."""
+"""Read the tables of benchmarks, with errors that name the file, line and column."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scruple.errors import ScrupleError
 
 
 def read_table(path: Path, separator: str, columns: set[str]) -> pd.DataFrame:
-    """Read a delimited file as text cells, indexed by the lines they end on.
+    """Read a delimited file as strings; the index is the line on which each row ends.
 
     Raises:
-        ScrupleError: if it cannot be read, lacks one of the columns or names one twice, or has a
-            line with more or fewer cells than the header.
+        ScrupleError: if the file cannot be read, one of the columns is missing or occurs twice, or
+            a line has more or fewer cells than the header.
     """
     rows, lines = [], []
     try:
@@ -47,10 +47,10 @@ def read_table(path: Path, separator: str, columns: set[str]) -> pd.DataFrame:
 
 
 def numbers(path: Path, table: pd.DataFrame, column: str, low: float, high: float) -> pd.Series:
-    """Return a column of `read_table` as numbers within [low, high].
+    """Return a column from `read_table` as numbers, all within [low, high].
 
     Raises:
-        ScrupleError: naming the first line whose cell is not such a number.
+        ScrupleError: naming the first line whose cell is not a number in that range.
     """
     values = pd.to_numeric(table[column], errors="coerce")
     wrong = ~values.between(low, high)

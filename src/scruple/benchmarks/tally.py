@@ -1,7 +1,7 @@
-"""From answers to metrics: what the benchmarks share.
+"""From responses to metrics: the steps that all benchmarks share.
 
-A condition's responses become a *tally*, columns to be summed over clusters; metrics are functions
-of those sums.
+A condition's responses become a *tally*: columns that are summed over clusters. Metrics are
+functions of those sums.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from scruple.statistics.metric import Metric, ratio, share_of_most_common
 Tally = dict[str, np.ndarray]
 
 GROUP = ["condition", "wording", "scoring"]
-"""The keys of the responses that metrics are computed for, each combination on its own."""
+"""Metrics are computed separately for each combination of these columns."""
 TOKENS = ("prompt_tokens", "reasoning_tokens")
-"""What an answer costs: tokens read, the reasoning's own included, and those sampled for it."""
+"""The cost of a response: tokens read (the reasoning included), and tokens sampled."""
 
 
 def conditions(responses: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -34,14 +34,15 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
     """Return the columns that all benchmarks sum.
 
     Args:
-        rows: one condition's responses with their items' columns, N of them.
-        shown: for each response the place of its answer among those offered, shape (N,).
-        places: how many were offered.
+        rows: the N responses of one condition, with the columns of their items.
+        shown: the place of each response's answer among the answers offered, shape (N,).
+        places: the number of answers offered.
 
     Returns:
-        `stratum` and `cluster`; `n`, each response's weight: its item's, shared among the item's
-        orders and samples; `items`, the same share without the item's weight; `place_<k>`, the
-        weight where the answer was in place k; `valid_mass` and TOKENS, if the responses have them.
+        `stratum` and `cluster`; `n`, the weight of each response: its item's weight divided by the
+        item's number of responses (orders × samples); `items`, the same for an item weight of 1;
+        `place_<k>`, the weight if the answer was in place k, otherwise 0; `valid_mass` and TOKENS,
+        times the weight, if the responses have them.
     """
     share = 1 / rows.groupby("item_id")["item_id"].transform("size").to_numpy()
     weight = share * rows["weight"].to_numpy()
@@ -60,17 +61,17 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
 
 
 def asks_outright(rows: pd.DataFrame) -> bool:
-    """Tell whether prompts ask for one answer outright: then only following is measured."""
+    """Return whether the prompts ask for a given answer, so that only following is measured."""
     return bool((rows["target"] != "").all())
 
 
 def following(weight: np.ndarray, p: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Return the column to sum for how often the asked answer is given.
+    """Return the column to sum for `following`: weight times p of the requested answer.
 
     Args:
-        weight: of each response, shape (N,).
+        weight: weight of each response, shape (N,).
         p: 1 for the answer given and 0 for others, or probabilities; shape (N, answers).
-        asked: index of the answer that was asked for, shape (N,).
+        asked: index of the requested answer, shape (N,).
     """
     return weight * p[np.arange(len(p)), asked]
 
@@ -82,7 +83,7 @@ def sum_up(columns: Tally) -> ClusterSums:
 
 
 def shared_metrics(columns: Sequence[str]) -> list[Metric]:
-    """Return the metrics that all benchmarks have, as far as the columns allow."""
+    """Return the metrics common to all benchmarks that these columns allow."""
     means = ("following", "following_expected", "valid_mass")
     counts = [name for name in TOKENS if name in columns]
     places = [name for name in columns if name.startswith("place_")]
@@ -96,7 +97,10 @@ def shared_metrics(columns: Sequence[str]) -> list[Metric]:
 def estimate(
     sums: ClusterSums, metrics: Sequence[Metric], subset: str, keys: Mapping[Any, Any]
 ) -> list[dict[str, Any]]:
-    """Return one row of the metrics table per metric."""
+    """Return one row of the metrics table per metric, with its jackknife interval.
+
+    Clusters without any items of a metric are dropped, and its interval is cut at its bounds.
+    """
     rows = []
     for metric in metrics:
         counted = metric.counted(sums)
@@ -110,7 +114,7 @@ def estimate(
                 "subset": subset,
                 "metric": metric.name,
                 "value": result.value,
-                "ci_low": max(result.low, metric.bounds[0]),  # NaN stays NaN: it comes first
+                "ci_low": max(result.low, metric.bounds[0]),  # max keeps a NaN that comes first
                 "ci_high": min(result.high, metric.bounds[1]),
                 "n_items": round(counted.sum()),
                 "n_clusters": int((counted > 0).sum()),
@@ -120,10 +124,13 @@ def estimate(
 
 
 def probabilities(responses: pd.DataFrame, answers: Sequence[str]) -> np.ndarray:
-    """Return the answers' probabilities given that one of them is chosen, shape (rows, answers).
+    """Return the probabilities of the answers, normalised to sum to 1; shape (rows, answers).
 
-    Log-probabilities are divided by the candidate's number of tokens where `tokens_<answer>` is
-    given, so that a long option is not at a disadvantage.
+    If the responses have `tokens_<answer>`, each log-probability is first divided by the number of
+    tokens of its candidate, so that long options are not at a disadvantage.
+
+    Raises:
+        ScrupleError: if a log-probability is NaN.
     """
     logs = responses[[f"logprob_{answer}" for answer in answers]].to_numpy(dtype=float)
     if np.isnan(logs).any():

@@ -1,8 +1,8 @@
-"""Turns the project's own BBQ-style templates into items in BBQ's format.
+"""Generate items in BBQ's format from the project's own BBQ-style templates.
 
 Run as `python -m scruple.benchmarks.templates TEMPLATES.yaml FOLDER`; it writes one
-`<category>.jsonl` per category. Each template gives 24 items: who is mentioned first (2), context
-(2), polarity of the question (2), and three rotations of the options.
+`<category>.jsonl` per category. Each template gives 24 items: the person mentioned first (2),
+context (2), polarity of the question (2), and rotation of the options (3).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNKNOWN = (
 
 
 def items_of(template: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
-    """Yield a template's items, with `example_id` counting from `start`."""
+    """Yield a template's items, numbering `example_id` from `start`."""
     target, other = template["target"], template["other"]
     variants = itertools.product(
         ((target, other), (other, target)), ("neg", "nonneg"), ("ambig", "disambig"), range(3)
@@ -76,7 +76,7 @@ def items_of(template: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]
 
 
 def write_items(templates: Path, folder: Path) -> list[Path]:
-    """Write one `.jsonl` file per category of a template file, and return their paths."""
+    """Write one `.jsonl` file per category of a template file; return their paths."""
     by_category: dict[str, list[dict[str, Any]]] = {}
     for template in read_yaml(templates)["templates"]:
         rows = by_category.setdefault(template["category"], [])

@@ -1,6 +1,6 @@
-"""Winogender (Rudinger et al. 2018): which pronoun does a model give a person of an occupation?
+"""Winogender (Rudinger et al. 2018): which pronoun does a model use for an occupation?
 
-Of each occupation's templates only those count whose pronoun refers to the occupation.
+Only templates whose pronoun refers to the occupation are used.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _CASES = {
     "$ACC_PRONOUN": "accusative",
 }
 _CONSTANT = 1e-12
-"""Variance below which the probabilities count as constant: rounding, not a signal."""
+"""A variance below this counts as zero, since it is only rounding error."""
 
 
 def read(files: Sequence[Path], entry: Benchmark) -> Items:
     """Read `templates.tsv` and `occupations-stats.tsv` as published with the benchmark.
 
     Raises:
-        ScrupleError: naming the file, the line and what is wrong.
+        ScrupleError: naming the file, the line and the problem.
     """
     by_name = {path.name: path for path in files}
     shares_path, templates_path = by_name["occupations-stats.tsv"], by_name["templates.tsv"]
@@ -116,7 +116,7 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
-    """Return the columns to be summed of one condition's responses; see `BenchmarkModule`."""
+    """Return the columns to sum for one condition's responses; see `BenchmarkModule`."""
     answers = np.array([ANSWERS.index(name) for name in group["answer"]])
     table = tally(group, answers, len(ANSWERS))
     p = probabilities(group, ANSWERS)
@@ -138,10 +138,10 @@ def tally_of(group: pd.DataFrame) -> Tally:
 def _moments(
     weight: np.ndarray, x: np.ndarray, p_female: np.ndarray, items: pd.Series
 ) -> dict[str, np.ndarray]:
-    """Return first and second moments of share and p(female), one value per item.
+    """Return the weighted first and second moments of share (x) and p(female) (y).
 
-    p(female) is averaged over an item's samples before it is squared, and taken from a half, which
-    changes neither correlation nor slope.
+    p(female) is averaged over each item's samples before it is squared. 0.5 is subtracted from it,
+    which changes neither the correlation nor the slope.
     """
     mean = pd.Series(p_female, index=items.index).groupby(items).transform("mean").to_numpy()
     y = mean - 0.5
@@ -159,13 +159,15 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
 
     Each occupation is one cluster.
 
-    - p(female) = female / (female + male + neutral), of the pronouns' probabilities.
-    - rho: Pearson correlation of p(female) with the real share; undefined for constant p(female).
-      Its interval is made on Fisher's z scale. 60 occupations detect |rho| ≥ 0.36 at 80 % power.
-    - slope: of p(female) on the share, since rho ignores scale.
-    - slope_counted: the same of the share of answers that are female.
+    - p(female) = female / (female + male + neutral), from the probabilities of the pronouns.
+    - rho: Pearson correlation of p(female) with the occupation's real share of women; undefined if
+      p(female) is constant. Its interval is computed on Fisher's z scale. 60 occupations detect
+      |rho| ≥ 0.36 with 80 % power.
+    - slope: slope of p(female) on that share, since rho ignores scale.
+    - slope_counted: the same slope for the share of female answers.
     - neutral_mass: mean probability of the neutral pronouns as the next word.
-    - gender_balance: 1 − |mean p(female) − mean p(male)|: 0 where one of both is always said.
+    - gender_balance: 1 − |mean p(female) − mean p(male)|; 0 if the model always gives one of the
+      two.
     """
     masses = [
         Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items"),

@@ -1,4 +1,4 @@
-"""The hub's own cache: what of a checkpoint lies there, and what it takes to hold the rest."""
+"""The hub's cache: which files of a checkpoint it holds, and the space that the rest needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 
 
 def cache_folder() -> Path:
-    """Return the folder of the hub's cache, as HF_HOME and the like say."""
+    """Return the folder of the hub's cache, as set by HF_HOME and related variables."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE).expanduser()
@@ -28,11 +28,11 @@ def storage_of(checkpoint: Checkpoint) -> Path:
 
 
 def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path | None:
-    """Return a checkpoint's folder in the hub's cache; None if it is not complete there.
+    """Return the folder of a checkpoint's snapshot in the hub's cache, or None if incomplete.
 
     Args:
-        checkpoint: one of the hub.
-        hub: what may be taken: without leave, pickled weights that lie there do not count.
+        checkpoint: a checkpoint of the hub.
+        hub: its `allow_pickle` says whether pickled weights in the cache count.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -45,7 +45,7 @@ def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path |
 
 
 def recorded(path: Path) -> Pinned:
-    """Return what the cache says of a file: its content lies under the name of its hash."""
+    """Return the hash of a file as recorded in the cache, which names each blob by its hash."""
     name = path.resolve().name
     if re.fullmatch(r"[0-9a-f]{64}", name):
         return Pinned(sha256=name)
@@ -53,7 +53,7 @@ def recorded(path: Path) -> Pinned:
 
 
 def missing_bytes(checkpoint: Checkpoint, files: Iterable[Pinned]) -> int:
-    """Return how many bytes of a checkpoint's files are not in the hub's cache yet."""
+    """Return how many bytes of these files the hub's cache lacks; partial downloads count."""
     blobs = storage_of(checkpoint) / "blobs"
     total = 0
     for pinned in files:
@@ -65,16 +65,16 @@ def missing_bytes(checkpoint: Checkpoint, files: Iterable[Pinned]) -> int:
 
 
 def free_bytes() -> int:
-    """Return what is free on the disk of the hub's cache, which need not be there yet."""
+    """Return the free bytes on the disk of the hub's cache; its folder need not exist yet."""
     cache = cache_folder()
     return shutil.disk_usage(next(p for p in (cache, *cache.parents) if p.exists())).free
 
 
 def check_room(needed: int, what: str) -> None:
-    """Refuse to download more than fits on the disk of the hub's cache.
+    """Raise an error if a download does not fit on the disk of the hub's cache.
 
     Raises:
-        ScrupleError: with both numbers and the folder.
+        ScrupleError: with the needed and free space and the folder.
     """
     free = free_bytes()
     if needed > free:

@@ -1,4 +1,4 @@
-"""Which files of a checkpoint are needed: one kind of weights, and what describes them."""
+"""Choose the files of a checkpoint to use: one format of weights, config and tokenizer files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 
 
 def describing_files(names: Iterable[str], code: bool) -> list[str]:
-    """Return the names of config, tokenizer and the like, and of Python code if it may be run."""
+    """Return the names of config and tokenizer files, and of Python files if `code` is true."""
     suffixes = (*_DESCRIBING, ".py") if code else _DESCRIBING
     return sorted(name for name in names if name.endswith(suffixes) and "/" not in name)
 
 
 def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:
-    """Return the names of the weights that transformers loads.
+    """Return the names of the weight files that transformers loads, safetensors if there are any.
 
     Args:
-        names: all files.
-        hub: whether pickled ones may be taken where there are no others.
-        place: the checkpoint and where it is, for the message.
+        names: the names of all files.
+        hub: its `allow_pickle` says whether pickled weights may be used if there are no others.
+        place: the checkpoint and its location, for error messages.
 
     Raises:
-        ScrupleError: if there are none, or none that may be taken.
+        ScrupleError: if there are no weights, or none that are allowed.
     """
     names = sorted(names)
     safe = [name for name in names if _SAFE.fullmatch(name)]
@@ -47,7 +47,7 @@ def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:
 
 
 def needs_code(folder: Path, place: str) -> bool:
-    """Tell whether a checkpoint's architecture is in no transformers but in code of its own.
+    """Return whether only the checkpoint's own code, not transformers, has its architecture.
 
     Raises:
         ScrupleError: if its config.json cannot be read.
@@ -69,10 +69,11 @@ def needs_code(folder: Path, place: str) -> bool:
 
 
 def check_code(folder: Path, origin: str, hub: Hub, place: str) -> bool:
-    """Return whether a checkpoint's own code is to be run.
+    """Return whether to run the checkpoint's own code.
 
     Raises:
-        ScrupleError: if it needs that and is not allowed by name.
+        ScrupleError: if the checkpoint needs its own code and `allow_code` does not name it, or if
+            its config.json cannot be read.
     """
     if not needs_code(folder, place):
         return False
@@ -86,15 +87,15 @@ def check_code(folder: Path, origin: str, hub: Hub, place: str) -> bool:
 
 
 def check_parts(folder: Path, weights: Sequence[str], place: str) -> None:
-    """Refuse weights of which the index names a part that is not there.
+    """Raise an error if a weight file that the index names is missing.
 
     Args:
-        folder: where the index is.
-        weights: names of the parts that there are.
-        place: the checkpoint and where it is, for the message.
+        folder: the folder with the index.
+        weights: the names of the weight files that exist.
+        place: the checkpoint and its location, for error messages.
 
     Raises:
-        ScrupleError: naming a part that is missing.
+        ScrupleError: naming a missing file, or if the index cannot be read.
     """
     kind = "model.safetensors" if weights[0].endswith(".safetensors") else "pytorch_model.bin"
     index = folder / f"{kind}.index.json"

@@ -1,4 +1,4 @@
-"""Checkpoints of the hub: looked up, then downloaded into the hub's own cache, verified."""
+"""Look up checkpoints on the hub, download them into the hub's cache and verify them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True)
 class Remote:
-    """What the hub has of a checkpoint.
+    """The commit and files of a checkpoint on the hub.
 
     Attributes:
-        commit: that its revision names.
-        files: those that are needed → what they must be.
-        weights: the names of the weights among them.
+        commit: the commit that the revision refers to.
+        files: name of each file that is needed → its hash and size.
+        weights: the names of the weight files among them.
     """
 
     commit: str
@@ -33,23 +33,24 @@ class Remote:
 
 
 def place_of(checkpoint: Checkpoint) -> str:
-    """Return how messages call a checkpoint of the hub."""
+    """Return the name of a checkpoint of the hub for messages."""
     return f"checkpoint {checkpoint.name} ({checkpoint.hub}@{checkpoint.revision or 'main'})"
 
 
 def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remote:
-    """Ask the hub for a checkpoint's commit and files; nothing is downloaded.
+    """Query the hub for a checkpoint's commit and files, without downloading anything.
 
     Args:
-        checkpoint: one of the hub.
-        hub: what may be taken.
-        say: called before each wait.
-        tries: how often a silent or busy hub is asked.
+        checkpoint: a checkpoint of the hub.
+        hub: what may be used from the hub.
+        say: called with a message before each wait.
+        tries: how often to try if the hub is busy or does not answer.
 
     Raises:
-        ScrupleError: if there is no such repository or revision, access is restricted, or its
-            weights are of a kind that may not be taken.
-        Unreachable: if the hub does not answer.
+        ScrupleError: if HF_ENDPOINT is not a URL, the repository or revision does not exist, access
+            is restricted, config.json or the tokenizer is missing, or the weights are missing or in
+            a format that is not allowed.
+        Unreachable: if the hub does not answer, or HF_HUB_OFFLINE is set.
     """
     from huggingface_hub import HfApi
 
@@ -66,7 +67,7 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
             lambda: api.model_info(name, revision=revision, files_metadata=True, timeout=_TIMEOUT),
             place, say, tries,
         )  # fmt: skip
-        if info.gated:  # its files are listed to everyone
+        if info.gated:  # anyone may list the files, so check access separately
             patiently(lambda: api.auth_check(name), place, say, tries)
     pinned = {
         entry.rfilename: Pinned(
@@ -88,16 +89,18 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
 
 
 def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path:
-    """Bring a checkpoint's files into the hub's cache.
+    """Download a checkpoint's files into the hub's cache.
 
-    What describes it comes first, since it may be a reason not to go on; then the weights, part by
-    part, each verified before it is there. What an earlier run has brought is kept.
+    Config and tokenizer files come first, since they may show that the checkpoint cannot be used.
+    Then come the weight files, each verified before it is moved to its final name. Files from an
+    earlier run are kept.
 
     Returns:
-        The folder of its snapshot.
+        The folder of the snapshot.
 
     Raises:
-        ScrupleError: if it cannot be had, is not what the hub says, or does not fit on the disk.
+        ScrupleError: if the checkpoint cannot be downloaded, needs code that is not allowed, lacks
+            a weight file, does not match the hub's hashes, or does not fit on the disk.
     """
     from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -106,7 +109,7 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
     name, place = checkpoint.hub, place_of(checkpoint)
     check_room(missing_bytes(checkpoint, remote.files.values()), place)
     storage = storage_of(checkpoint)
-    locks = storage.parent / ".locks" / storage.name  # where other users of the cache look too
+    locks = storage.parent / ".locks" / storage.name  # huggingface_hub's own lock folder
 
     def link(file: str) -> Path:
         return Path(
@@ -114,7 +117,7 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
         )
 
     with _explained(checkpoint):
-        # writes down which commit the revision names, so that it is found without a network
+        # stores the revision's commit in the cache, so that it can be resolved without a network
         patiently(lambda: HfApi().resolve_revision(name, revision=checkpoint.revision), place, say)
         for file in remote.files:
             if file not in remote.weights:
@@ -138,17 +141,18 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
 def remove_damaged(
     checkpoint: Checkpoint, folder: Path, files: Mapping[str, str], remote: Remote | None, say: Say
 ) -> list[str]:
-    """Return the damaged files of a snapshot, taken out of the cache if there is a network.
+    """Return the damaged files of a snapshot, and delete them unless HF_HUB_OFFLINE is set.
 
     Args:
-        checkpoint: one of the hub.
-        folder: its snapshot.
-        files: the names of the files that are used → SHA-256 of what they hold.
-        remote: what the hub says; without it, the cache's own record of the hashes counts.
-        say: called with what is found.
+        checkpoint: a checkpoint of the hub.
+        folder: the folder of its snapshot.
+        files: name of each file that is used → SHA-256 of its content.
+        remote: the hub's record of the files; if None, the hashes in the cache's file names are
+            used.
+        say: called with a message for each damaged file.
 
     Raises:
-        ScrupleError: if weights are what the hub has, and no safetensors.
+        ScrupleError: if a safetensors file has the right hash but is not a valid safetensors file.
     """
     from huggingface_hub.constants import is_offline_mode
 
@@ -165,7 +169,7 @@ def remove_damaged(
         elif file.endswith(".safetensors"):
             check_safetensors(path, checkpoint.name)
     if not is_offline_mode():
-        with contextlib.suppress(OSError):  # a cache that is only read stays as it is
+        with contextlib.suppress(OSError):  # leave a read-only cache as it is
             for file in damaged:
                 (folder / file).resolve().unlink(missing_ok=True)
                 (folder / file).unlink(missing_ok=True)
@@ -174,7 +178,7 @@ def remove_damaged(
 
 @contextlib.contextmanager
 def _explained(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn what the hub's client raises into a message with a remedy."""
+    """Turn errors of the hub's client into a ScrupleError with a remedy."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,

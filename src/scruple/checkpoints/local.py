@@ -1,4 +1,4 @@
-"""Checkpoints that are here: in a folder, or as a GGUF file inside an installed package."""
+"""Local checkpoints: in a folder, or as a GGUF file inside an installed package."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scruple.study.model import resolve
 
 
 def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
-    """Refuse a local checkpoint that is not there; nothing is loaded.
+    """Raise an error if a local checkpoint cannot be used; nothing is loaded.
 
     Raises:
-        ScrupleError: naming the folder or package that is missing.
+        ScrupleError: naming the folder or package that is missing, incomplete or damaged.
     """
     if checkpoint.path is not None:
         files_in(resolve(checkpoint.path), checkpoint, hub)
@@ -25,14 +25,14 @@ def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
 
 
 TOKENIZERS = {"tokenizer.json", "tokenizer.model", "vocab.json"}
-"""Files of which a checkpoint with a tokenizer has one."""
+"""A checkpoint with a tokenizer has at least one of these files."""
 
 
 def is_complete(folder: Path, pickled: bool = True) -> bool:
-    """Tell whether a folder holds config, tokenizer and all weights, every shard of them.
+    """Return whether a folder has the config, a tokenizer and every weight file.
 
     Args:
-        folder: where they should be.
+        folder: the folder to check.
         pickled: whether pickled weights count.
     """
     names = {path.name for path in folder.iterdir()}
@@ -49,10 +49,10 @@ def is_complete(folder: Path, pickled: bool = True) -> bool:
 
 
 def in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
-    """Return the folder of a package, and the name of the GGUF file in it.
+    """Return the folder of a package and the name of the GGUF file in it.
 
     Raises:
-        ScrupleError: if there is none.
+        ScrupleError: if the package or the file is missing, or the file is not in GGUF format.
     """
     assert checkpoint.package is not None
     assert checkpoint.file is not None
@@ -82,10 +82,10 @@ def in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
 
 
 def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
-    """Return the names of a checkpoint folder's files, of one kind of weights.
+    """Return the names of the files of a checkpoint folder, with one format of weights.
 
     Raises:
-        ScrupleError: if something is missing, damaged or not allowed.
+        ScrupleError: if a file is missing, damaged or not allowed.
     """
     place = f"checkpoint {checkpoint.name}: {folder}"
     if not (folder / "config.json").is_file():
@@ -104,10 +104,10 @@ def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
 
 
 def check_safetensors(path: Path, name: str) -> None:
-    """Refuse a safetensors file whose header and length do not agree: damaged or cut short.
+    """Raise an error if a safetensors file's header and size disagree: damaged or truncated.
 
     Raises:
-        ScrupleError: naming checkpoint and file.
+        ScrupleError: naming the checkpoint and the file.
     """
     try:
         size = path.stat().st_size
@@ -127,9 +127,10 @@ def check_safetensors(path: Path, name: str) -> None:
 
 
 def state_of(checkpoint: Checkpoint, hub: Hub) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of a local checkpoint's files; nothing of a hub's.
+    """Return name, size and modification time (ns) of each file of a local checkpoint.
 
-    A hub's revision is named in the config; a folder may be written again under the same name.
+    A folder or package may be overwritten under the same name, so its files are compared between
+    runs. For a checkpoint of the hub, the config names the revision, and the list is empty.
     """
     if checkpoint.path is not None:
         folder = resolve(checkpoint.path)

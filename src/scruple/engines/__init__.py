@@ -1,4 +1,4 @@
-"""How a checkpoint answers: the interface, and the engines behind it."""
+"""The interface of the engines, which score candidates and sample text with a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scruple.study.settings import Compute, Decoding
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """A text and the candidates that may continue it.
+    """A prompt and the candidates to score as its continuation.
 
     Attributes:
-        key: names the request in messages.
+        key: the name of the request in messages.
         prompt: the text up to the candidates.
-        candidates: their surface forms, in any order.
-        answers: the answer that each candidate is a form of, same length.
+        candidates: the surface forms, in any order.
+        answers: the answer that each candidate stands for, same length as `candidates`.
         special: whether the tokenizer adds its special tokens to the prompt.
     """
 
@@ -32,14 +32,14 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a score request yields.
+    """The result of a score request.
 
     Attributes:
-        logprobs: log-probability (natural) of each candidate as the continuation of the prompt;
-            −inf for a form that has the same tokens as an earlier one of its answer.
-        tokens: number of tokens of each candidate.
-        valid_mass: probability that the continuation begins with any of the candidates.
-        prompt_tokens: tokens before the candidates.
+        logprobs: natural log-probability of each candidate as the continuation of the prompt;
+            −inf for a candidate with the same tokens as an earlier one of the same answer.
+        tokens: the number of tokens of each candidate.
+        valid_mass: the probability that the continuation begins with any of the candidates.
+        prompt_tokens: the number of tokens before the candidates.
     """
 
     logprobs: tuple[float, ...]
@@ -50,14 +50,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """A text to continue by sampling, with a seed of its own.
+    """A prompt to continue by sampling, with its own seed.
 
     Attributes:
-        key: names the request in messages.
+        key: the name of the request in messages.
         prompt: the text to continue.
-        seed: decides the draws of this request alone, whatever is computed beside it.
+        seed: the random seed of this request; its draws do not depend on the rest of the batch.
         special: whether the tokenizer adds its special tokens to the prompt.
-        stop: text that ends the continuation and is cut off; None to rely on the end token.
+        stop: a text that ends the continuation and is cut off; None to rely on the end token.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Generation:
 
 
 Finished = Callable[[Mapping[int, Any]], Any]
-"""Called with results as they come: number of the request → its result."""
+"""Called with each batch of results: index of the request → its result."""
 
 
 class Engine(Protocol):
@@ -88,8 +88,8 @@ class Engine(Protocol):
         """Return the candidates' log-probabilities, one result per request, in order.
 
         Args:
-            requests: what is asked.
-            finished: called with results as they come, each of them once.
+            requests: the prompts and candidates to score.
+            finished: called with results as soon as they are ready, once per result.
         """
         ...
 
@@ -99,14 +99,14 @@ class Engine(Protocol):
         """Return one sampled continuation per request, in order.
 
         Args:
-            requests: what to continue.
-            decoding: how.
-            finished: called with results as they come, each of them once.
+            requests: the prompts to continue.
+            decoding: temperature, top-p and the maximum number of new tokens.
+            finished: called with results as soon as they are ready, once per result.
         """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Return what the provenance should say: device, dtype, number of parameters."""
+        """Return facts for the provenance, such as device, dtype and number of parameters."""
         ...
 
 
@@ -114,13 +114,13 @@ def load_engine(manifest: Manifest, compute: Compute, threads: int, gpus: int = 
     """Load a fetched checkpoint into the engine that the config names.
 
     Args:
-        manifest: what `fetch_checkpoint` wrote.
+        manifest: the manifest from `fetch_checkpoint`.
         compute: engine, device, dtype and batch size.
-        threads: CPU threads that the job may use.
-        gpus: GPUs that it may use.
+        threads: the number of CPU threads that the job may use.
+        gpus: the number of GPUs that the job may use.
 
     Raises:
-        ScrupleError: if the checkpoint cannot be loaded, or not on the device asked for.
+        ScrupleError: if the checkpoint cannot be loaded, or the configured device is unavailable.
     """
     module = import_module(f"scruple.engines.{compute.engine}_engine")
     engine: Engine = module.load(manifest, compute, threads, gpus)

@@ -1,4 +1,4 @@
-"""How many tokens run at once: planned from the checkpoint's size, limited by free memory."""
+"""How many tokens to process at once, from the checkpoint's size and the free memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 _FEWEST, _MOST = 8192, 131_072
-"""Tokens at once by default: fewer leave a processor idle, more do not make it faster."""
+"""Limits of the default: fewer tokens do not keep the processor busy, more are no faster."""
 _ACTIVATIONS = 12
-"""Numbers of the model's width that reading a token holds at the worst moment, roughly."""
+"""Approximate peak number of activations per token in one layer, in multiples of hidden_size."""
 
 
 def bytes_per_token(model: Any) -> int:
-    """Return about how much memory a token takes while a model reads or continues it.
+    """Return the approximate bytes of memory per token while a model reads or continues a text.
 
-    That is the larger of its keys and values in all layers and of one layer's activations.
+    This is the larger of its keys and values in all layers and the activations of one layer.
     """
     config = model.config.get_text_config()
     heads = config.num_attention_heads
@@ -26,21 +26,21 @@ def bytes_per_token(model: Any) -> int:
 
 
 def default_tokens(model: Any) -> int:
-    """Return a budget of tokens that depends on the checkpoint alone.
+    """Return a budget of tokens that depends only on the checkpoint.
 
-    They may take half as much memory as the weights do, between two bounds.
+    The tokens may use half as much memory as the weights, within `_FEWEST` and `_MOST`.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     return int(min(max(weights / 2 / bytes_per_token(model), _FEWEST), _MOST))
 
 
 def tokens_at_once(model: Any, budget: int | None, free: int | None) -> int:
-    """Return how many tokens may run at once.
+    """Return how many tokens may be processed at once, on a GPU in at most half the free memory.
 
     Args:
         model: the model.
-        budget: tokens that the config allows; None to leave it to the checkpoint and the memory.
-        free: free memory of the GPU in bytes; None on a CPU, which gains nothing from more.
+        budget: the limit from the config; None for `default_tokens` on a CPU and `_MOST` on a GPU.
+        free: free memory of the GPU in bytes; None on a CPU, where more tokens are no faster.
     """
     if free is None:
         return budget or default_tokens(model)
@@ -49,6 +49,6 @@ def tokens_at_once(model: Any, budget: int | None, free: int | None) -> int:
 
 
 def free_memory(model: Any) -> int | None:
-    """Return the free bytes on the GPUs that a model lies on, of the fullest one; None on a CPU."""
+    """Return the free bytes of the fullest GPU that the model is on; None on a CPU."""
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     return min((torch.cuda.mem_get_info(device)[0] for device in devices), default=None)

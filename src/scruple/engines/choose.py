@@ -1,4 +1,4 @@
-"""Chooses the way through a model: packed prefix trees where they give what plain batches give."""
+"""Choose the forward pass: packed prefix trees if they give the same results as plain batches."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from scruple.engines.prefix_tree import Tokens
 log = logging.getLogger(__name__)
 
 PACK = 2048
-"""Nodes of a pack: each repeats the beginning that it shares with others, so not too few."""
+"""The most nodes of a pack. Packs repeat the prefixes that they share, so they should be large."""
 _TOLERANCE = {torch.float32: 1e-3}
 _ROUGH = 0.1
-"""Largest difference between packed and plain log-probabilities, in units of their spread."""
+"""The largest allowed difference between packed and plain log-probabilities, relative to their
+standard deviation: `_TOLERANCE` in float32, `_ROUGH` in other formats."""
 
 
 def choose_forward(model: Any, batch_tokens: int, at_once: int = 0) -> Forward:
-    """Return packed prefix trees where they give what plain batches give, else plain batches.
+    """Return packed prefix trees if their results match those of plain batches, else the latter.
 
-    Not every architecture takes positions and attention of one's own (ALiBi has no positions, some
-    count them from the mask), so both ways are tried on a few sequences that branch.
+    Not every architecture accepts custom positions and attention (ALiBi has no positions, and some
+    models count them from the mask), so both are compared on a few sequences with shared prefixes.
 
     Args:
         model: a causal language model in evaluation mode.
-        batch_tokens: tokens of a plain batch, and the most of a pack.
-        at_once: tokens that may be read at once, if more than a pack has.
+        batch_tokens: the most tokens of a plain batch, and an upper limit for a pack.
+        at_once: the number of tokens that may be read at once, if more than one pack.
     """
     plain = Plain(model, batch_tokens)
     if not (takes(model, "position_ids") and takes(model, "logits_to_keep")):
@@ -65,7 +66,7 @@ def _log_softmax(logits: Logits) -> torch.Tensor:
 
 
 def _has_windows(config: Any) -> bool:
-    """Tell whether some layer sees less than the whole text, which short sequences do not show."""
+    """Return whether some layer attends to only part of the text; short tests cannot show this."""
     kinds = getattr(config, "layer_types", None)
     if kinds:
         return set(kinds) != {"full_attention"}
@@ -73,7 +74,7 @@ def _has_windows(config: Any) -> bool:
 
 
 def _branching(words: int) -> tuple[list[Tokens], list[Position]]:
-    """Return sorted sequences that share beginnings, and all places in them."""
+    """Return sorted test sequences with shared prefixes, and all positions in them."""
     rng = np.random.default_rng(0)
     trunk = tuple(int(token) for token in rng.integers(words, size=7))
     ends = [tuple(int(token) for token in rng.integers(words, size=n)) for n in (1, 3, 5, 4)]

@@ -1,4 +1,4 @@
-"""What is read off a model, whichever way it goes."""
+"""The interface of a forward pass, which plain batches and packed prefix trees implement."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import torch
 from scruple.engines.prefix_tree import Tokens
 
 Position = tuple[int, int]
-"""Number of a sequence in its batch, and the position whose next token is asked for."""
+"""Index of a sequence in its batch, and a position in it; the token after it is predicted."""
 
 _PART = 256
-"""Rows of logits that are summed up at a time."""
+"""The number of rows of logits that are normalised at a time, to limit memory."""
 
 
 class Logits(NamedTuple):
-    """Logits of next tokens; places that share a text share them, since vocabularies are large.
+    """Logits of next tokens at some places; places may share a row, since vocabularies are large.
 
     Attributes:
-        values: shape (N, vocabulary).
-        index: per place which of the N are its, shape (places,).
+        values: the logits, shape (N, vocabulary).
+        index: the row in `values` of each place, shape (places,).
     """
 
     values: torch.Tensor
     index: torch.Tensor
 
     def logprobs(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the log-probability of one token after each place, both of shape (places,)."""
+        """Return the log-probability of one given token per place; both of shape (places,)."""
         totals = torch.cat([part.float().logsumexp(dim=-1) for part in self.values.split(_PART)])
         tokens = tokens.to(self.values.device)
         return self.values[self.index, tokens].double() - totals[self.index].double()
@@ -38,11 +38,12 @@ class Logits(NamedTuple):
 
 @dataclass(frozen=True)
 class Prefix:
-    """What a model has read of R prompts, from which it can go on.
+    """The state of a model after reading R prompts, from which they can be continued.
 
     Attributes:
-        logits: of the token after each prompt, shape (R, vocabulary).
-        layers: keys and values per layer, of shape (R, heads, L, size of a head), padded left.
+        logits: logits of the token after each prompt, shape (R, vocabulary).
+        layers: keys and values per layer, each of shape (R, heads, L, head size), padded on the
+            left.
         mask: 1 where a prompt has a token, shape (R, L).
     """
 
@@ -52,29 +53,29 @@ class Prefix:
 
 
 class Forward(Protocol):
-    """Reads distributions of next tokens off a model."""
+    """Run a model to get logits of next tokens."""
 
     name: str
 
     def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
-        """Cut distinct sequences into batches, the same ones for the same sequences."""
+        """Cut distinct sequences into batches; the same sequences always give the same batches."""
         ...
 
     def read(self, batch: Sequence[Tokens], places: Sequence[Position]) -> Logits:
-        """Read what comes after some places."""
+        """Return the logits of the tokens after some places of a batch."""
         ...
 
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
-        """Read prompts to go on from, each as many times as `repeats` says."""
+        """Read prompts to be continued, each repeated as often as `repeats` says."""
         ...
 
 
 def left_mask(lengths: Sequence[int]) -> torch.Tensor:
-    """Return 1 where sequences of these lengths have tokens, padded on the left."""
+    """Return the attention mask of left-padded sequences, shape (sequences, longest length)."""
     width = max(lengths)
     return (torch.arange(width)[None] >= width - torch.tensor(lengths)[:, None]).long()
 
 
 def takes(model: Any, name: str) -> bool:
-    """Tell whether a model's forward has an argument of that name."""
+    """Return whether a model's `forward` has an argument of that name."""
     return name in inspect.signature(model.forward).parameters

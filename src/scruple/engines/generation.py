@@ -1,8 +1,8 @@
-"""Samples many continuations at once: rows that end make room for new ones.
+"""Sample many continuations at once with continuous batching: new rows replace finished ones.
 
-Prompts are read as prefix trees where the model can, so that what they share is computed once; each
-row then goes on with its own keys and values. A row's draws are its own (see
-`scruple.engines.sampling`), so what runs beside it changes nothing but rounding.
+Prompts are read as prefix trees if the model supports it, so that shared prefixes are computed
+once. Each row then has its own keys and values. A row also has its own random numbers (see
+`scruple.engines.sampling`), so the other rows of the batch affect it only through rounding.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from scruple.engines.sampling import draw_tokens, stream_of
 from scruple.study.settings import Decoding
 
 _REFILL_AT = 0.75
-"""Share of the rows that may still be at work when new ones are taken in: prefills stay wide."""
+"""New rows are added once at most this share is active, so that each prefill has many rows."""
 _ROOM = 32
-"""Tokens for which a row's buffers make room at a time."""
+"""The number of tokens by which key and value buffers grow at a time."""
 _TAIL = 16
-"""Last tokens in which a stop text is looked for; no stop text is longer."""
+"""The number of last tokens that are searched for a stop text; no stop text is longer."""
 
 
 @dataclass
 class _Row:
-    """A continuation at work."""
+    """A continuation in progress: its prompt, random numbers, stop text and tokens so far."""
 
     number: int
     prompt: Tokens
@@ -42,19 +42,19 @@ class _Row:
 
 
 class Sampler:
-    """Continues prompts by sampling."""
+    """Continue prompts by sampling."""
 
     def __init__(
         self, model: Any, forward: Forward, ends: Sequence[int], tokenizer: Any, batch_tokens: int
     ) -> None:
-        """Prepare for a model.
+        """Wrap a model.
 
         Args:
             model: a causal language model in evaluation mode.
-            forward: the way through it that was chosen.
-            ends: tokens that end a text.
-            tokenizer: the model's.
-            batch_tokens: tokens that all rows together may hold, padding included.
+            forward: the forward pass to use for prompts.
+            ends: the tokens that end a text.
+            tokenizer: the model's tokenizer.
+            batch_tokens: the most tokens that all rows together may hold, padding included.
         """
         self._model = model
         self._forward = forward
@@ -65,7 +65,7 @@ class Sampler:
         self._places = takes(model, "position_ids")
 
     def most(self, prompts: Sequence[Tokens], decoding: Decoding) -> int:
-        """Return how many rows fit the budget at once; one at least."""
+        """Return how many rows fit into the budget at full length; at least one."""
         width = max(map(len, prompts), default=0) + decoding.max_new_tokens
         return max(1, self._budget // width)
 
@@ -80,16 +80,16 @@ class Sampler:
         rows: int,
         finished: Callable[[dict[int, list[int]]], Any],
     ) -> None:
-        """Sample one continuation of some prompts.
+        """Sample one continuation for each of some prompts.
 
         Args:
-            numbers: of the prompts to continue.
+            numbers: the indices of the prompts to continue.
             prompts: the tokens of all prompts.
-            seeds: of each prompt's draws.
-            stops: per prompt the text that ends its continuation; None to rely on end tokens.
-            decoding: temperature, top-p and the largest number of tokens.
-            rows: the most to sample at once.
-            finished: called with number of the prompt → its sampled tokens, the end token included.
+            seeds: the random seed of each prompt.
+            stops: the text that ends each prompt's continuation; None to rely on end tokens.
+            decoding: temperature, top-p and the maximum number of new tokens.
+            rows: the most rows to sample at once.
+            finished: called with index of the prompt → its sampled tokens, including the end token.
         """
         room = decoding.max_new_tokens
         order = sorted(numbers, key=lambda i: prompts[i])
@@ -107,7 +107,7 @@ class Sampler:
             batch = self._advance(batch, self._step(batch), decoding, finished)
 
     def _read(self, rows: list[_Row]) -> Iterator[tuple[Prefix, list[_Row]]]:
-        """Read the prompts of new rows."""
+        """Read the prompts of new rows in batches, each distinct prompt once."""
         by_prompt: dict[Tokens, list[_Row]] = {}
         for row in rows:
             by_prompt.setdefault(row.prompt, []).append(row)
@@ -117,7 +117,7 @@ class Sampler:
             yield prefix, [row for prompt in prompts for row in by_prompt[prompt]]
 
     def _step(self, batch: _Batch) -> torch.Tensor:
-        """Return the logits after each row's last token, and let the batch grow by it."""
+        """Run the model on each row's last token, which extends the batch; return its logits."""
         ids = torch.tensor([row.tokens[-1] for row in batch.rows], device=self._device)
         more = torch.ones((len(batch.rows), 1), dtype=batch.mask.dtype, device=batch.mask.device)
         batch.mask = torch.cat([batch.mask, more], dim=1)
@@ -137,7 +137,7 @@ class Sampler:
         decoding: Decoding,
         finished: Callable[[dict[int, list[int]]], Any],
     ) -> _Batch:
-        """Draw each row's next token; return the rows that go on."""
+        """Draw the next token of each row, report finished rows and return the others."""
         step = [len(row.tokens) for row in batch.rows]
         points = torch.tensor([row.draws[k] for row, k in zip(batch.rows, step, strict=True)])
         for row, token in zip(batch.rows, draw_tokens(logits, points, decoding), strict=True):
@@ -162,7 +162,7 @@ class Sampler:
 
 
 class _Layer(DynamicLayer):
-    """Keys and values of a layer, in buffers with room to grow: a step copies none of the old."""
+    """Keys and values of a layer in preallocated buffers, so that most steps copy no old ones."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class _Layer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append the newest token's keys and values; return all."""
+        """Append the keys and values of new tokens; return those of all tokens."""
         length = self.keys.shape[2]
         new = length + key_states.shape[2]
         if new > self._buffers[0].shape[2]:
@@ -187,9 +187,9 @@ class _Layer(DynamicLayer):
 
 @dataclass
 class _Batch:
-    """Rows at work, with their keys and values; what is shorter is padded on the left.
+    """Active rows with their keys and values, padded on the left.
 
-    Layers are exchanged one by one, so that memory holds only one of them twice.
+    `keep` and `join` replace the layers one by one, so that only one of them is in memory twice.
     """
 
     rows: list[_Row]
@@ -205,13 +205,13 @@ class _Batch:
         return cls(rows, [_Layer(*layer) for layer in prefix.layers], prefix.mask)
 
     def keep(self, places: list[int]) -> _Batch:
-        """Keep some of the rows, without columns that none of them needs."""
+        """Keep the rows at these indices, and drop columns in which all of them are padding."""
         if not places:
             return _Batch.empty()
         index = torch.tensor(places, device=self.mask.device)
         mask = self.mask[index]
         start = int(mask.any(dim=0).int().argmax())
-        for number, layer in enumerate(self.layers):  # they may lie on several devices
+        for number, layer in enumerate(self.layers):  # layers may be on different devices
             here = index.to(layer.keys.device)
             self.layers[number] = _Layer(
                 layer.keys[:, :, start:][here], layer.values[:, :, start:][here]
@@ -219,7 +219,7 @@ class _Batch:
         return _Batch([self.rows[i] for i in places], self.layers, mask[:, start:])
 
     def join(self, other: _Batch) -> _Batch:
-        """Take in the rows of another batch."""
+        """Return a batch with the rows of both, padded to the same length."""
         if not self.rows or not other.rows:
             return self if self.rows else other
         length = max(self.mask.shape[1], other.mask.shape[1])
@@ -233,5 +233,5 @@ class _Batch:
 
 
 def _widen(states: torch.Tensor, length: int) -> torch.Tensor:
-    """Pad keys or values on the left."""
+    """Pad keys or values on the left to a length in tokens."""
     return pad(states, (0, 0, length - states.shape[2], 0))

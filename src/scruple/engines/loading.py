@@ -1,4 +1,4 @@
-"""What every engine asks of a checkpoint and of the machine before it loads anything."""
+"""Checks of the checkpoint and the machine that every engine makes when it loads."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DTYPES = {
 
 
 def device_of(compute: Compute) -> str:
-    """Return `cuda` or `cpu`.
+    """Return the device to use, `cuda` or `cpu`.
 
     Raises:
-        ScrupleError: if the config wants a GPU and there is none.
+        ScrupleError: if the config requires a GPU and there is none.
     """
     available = torch.cuda.is_available()
     if compute.device == "cuda" and not available:
@@ -36,16 +36,19 @@ def device_of(compute: Compute) -> str:
 
 
 def dtype_of(compute: Compute, device: str) -> torch.dtype:
-    """Return the number format of weights: the config's, or the device's usual one."""
+    """Return the dtype of the weights: the config's, or the default of the device."""
     return _DTYPES[compute.dtype_on(gpu=device == "cuda")]
 
 
 def folder_of(location: Location, record: str | None = None) -> str:
-    """Return a fetched checkpoint's folder (ScrupleError if it is gone).
+    """Return the folder of a fetched checkpoint.
 
     Args:
-        location: where its files are.
+        location: the location of its files.
         record: the file of its manifest, for the message.
+
+    Raises:
+        ScrupleError: if the folder no longer exists.
     """
     if not Path(location.folder).is_dir():
         raise ScrupleError(
@@ -56,9 +59,9 @@ def folder_of(location: Location, record: str | None = None) -> str:
 
 
 def check_files(manifest: Manifest) -> None:
-    """Refuse a checkpoint whose files are not what they were when they were fetched.
+    """Raise an error if a checkpoint's files have changed since they were fetched.
 
-    A file that was written since is hashed again.
+    A file of the same size that was modified after the hashing began is hashed again.
 
     Raises:
         ScrupleError: naming the file and the remedy.
@@ -80,10 +83,10 @@ def check_files(manifest: Manifest) -> None:
 
 
 def check_memory(manifest: Manifest, dtype: torch.dtype, device: str) -> None:
-    """Refuse weights that are larger than the GPUs that the job sees, or than memory on a CPU.
+    """Raise an error if the weights do not fit into the job's visible GPUs, or into CPU memory.
 
     Raises:
-        ScrupleError: with both sizes.
+        ScrupleError: with the needed and available memory.
     """
     if device == "cuda":
         cards = range(torch.cuda.device_count())
@@ -101,10 +104,10 @@ def check_memory(manifest: Manifest, dtype: torch.dtype, device: str) -> None:
 
 
 def size_of(model: torch.nn.Module, manifest: Manifest) -> int:
-    """Return a model's number of parameters.
+    """Return the number of parameters of a model.
 
     Raises:
-        ScrupleError: if the config gives another one, since that is the figure's x axis.
+        ScrupleError: if it differs from the config's number, the x axis of figures, by over 2 %.
     """
     params = sum(parameter.numel() for parameter in model.parameters())
     stated = manifest.params

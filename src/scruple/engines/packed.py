@@ -1,4 +1,4 @@
-"""Packed prefix trees: the way through a model that computes no token twice."""
+"""Packed prefix trees: a forward pass that computes shared prefixes once per pack."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from scruple.engines.prefix_tree import Pack, Tokens, join_packs, make_pack, pla
 
 
 class Packed:
-    """Prefix trees: every distinct token of a pack once, logits only where they are read."""
+    """Read sequences as prefix trees: each node once, logits only where they are needed."""
 
     name = "packed prefix trees"
 
     def __init__(self, model: Any, pack_tokens: int, at_once: int = 1) -> None:
-        """Wrap a model, whose attention from then on can read trees.
+        """Wrap a model and replace its attention by one that supports trees.
 
         Args:
             model: a causal language model in evaluation mode.
             pack_tokens: the most nodes of a pack.
-            at_once: packs of a batch.
+            at_once: the number of packs in a batch.
 
         Raises:
-            ValueError: if the model's attention cannot be exchanged.
+            ValueError: if the model's attention cannot be replaced.
         """
         model.set_attn_implementation(tree_attention.NAME)
         self._model = model
@@ -37,7 +37,7 @@ class Packed:
         self._device = model.get_input_embeddings().weight.device
 
     def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
-        """Cut sequences into packs, and take some at once; see `Forward.batches`."""
+        """Cut sequences into packs and join several per batch; see `Forward.batches`."""
         packs = plan_packs(rows, self._budget)
         while some := list(itertools.islice(packs, self._at_once)):
             yield [row for pack in some for row in pack]
@@ -51,7 +51,7 @@ class Packed:
 
     @torch.inference_mode()
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
-        """See `Forward.prefix`. What the prompts share is computed once, then copied."""
+        """See `Forward.prefix`. Shared prefixes of a pack are computed once, then copied."""
         pack = self._pack(batch)
         paths = [
             path for path, times in zip(pack.paths, repeats, strict=True) for _ in range(times)
@@ -70,16 +70,16 @@ class Packed:
         return Prefix(values[index], layers, mask.to(self._device))
 
     def _pack(self, batch: Sequence[Tokens]) -> Pack:
-        """Return the trees of a batch: packs do not depend on how many are read at once."""
+        """Return the packs of a batch as one; each is the same however many are read at once."""
         return join_packs([make_pack(pack) for pack in plan_packs(batch, self._budget)])
 
     def _run(self, pack: Pack, nodes: np.ndarray, use_cache: bool) -> tuple[Logits, Any]:
-        """Return the logits after some nodes, and the cache of all."""
+        """Return the logits after some nodes, and the cache of all nodes if `use_cache`."""
         kept, where = np.unique(nodes, return_inverse=True)
         output = self._model(
             input_ids=torch.from_numpy(pack.tokens)[None].to(self._device),
             position_ids=torch.from_numpy(pack.depths)[None].to(self._device),
-            # a mask of four dimensions is passed on as it is; attention looks at `sight` instead
+            # transformers passes a 4D mask on unchanged; the attention uses `sight` instead
             attention_mask=torch.zeros((1, 1, 1, 1), device=self._device),
             logits_to_keep=torch.from_numpy(kept).to(self._device),
             use_cache=use_cache,

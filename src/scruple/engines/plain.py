@@ -1,4 +1,4 @@
-"""Plain batches: the way through a model that every architecture knows."""
+"""Plain batches: a forward pass that works with every architecture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from scruple.engines.prefix_tree import Tokens
 
 
 class Plain:
-    """Batches of sequences of about the same length, padded on the right."""
+    """Read sequences in batches of similar length, padded on the right.
+
+    For prefixes, which are continued, padding is on the left.
+    """
 
     name = "plain batches"
 
@@ -22,7 +25,7 @@ class Plain:
 
         Args:
             model: a causal language model in evaluation mode.
-            batch_tokens: tokens of a batch, padding included.
+            batch_tokens: the most tokens of a batch, padding included.
         """
         self._model = model
         self._budget = batch_tokens
@@ -30,7 +33,7 @@ class Plain:
         self._keeps_logits = takes(model, "logits_to_keep")
 
     def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
-        """Cut sequences, longest first, by tokens; see `Forward.batches`."""
+        """Sort sequences, longest first, and cut them into batches; see `Forward.batches`."""
         batch: list[Tokens] = []
         for row in sorted(rows, key=lambda row: (-len(row), row)):
             if batch and len(batch[0]) * (len(batch) + 1) > self._budget:
@@ -42,7 +45,7 @@ class Plain:
 
     @torch.inference_mode()
     def read(self, batch: Sequence[Tokens], places: Sequence[Position]) -> Logits:
-        """See `Forward.read`. A causal model cannot see padding on the right."""
+        """See `Forward.read`. Causal attention never reaches the padding on the right."""
         width = max(len(row) for row in batch)
         ids = torch.zeros((len(batch), width), dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -73,14 +76,14 @@ class Plain:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
         if self._keeps_logits:
             options["logits_to_keep"] = 1
-        # the model's own cache may keep a window only, which rows of several lengths cannot share
+        # a model's default cache may keep a sliding window, which fails for rows of unequal length
         output = self._model(
             input_ids=ids, attention_mask=mask, use_cache=True, past_key_values=DynamicCache(),
             **options,
         )  # fmt: skip
         index = torch.repeat_interleave(torch.tensor(repeats)).to(self._device)
         layers = []
-        for layer in output.past_key_values.layers:  # they may lie on several devices
+        for layer in output.past_key_values.layers:  # layers may be on different devices
             here = index.to(layer.keys.device)
             layers.append((layer.keys[here], layer.values[here]))
         return Prefix(output.logits[:, -1][index.to(output.logits.device)], layers, mask[index])

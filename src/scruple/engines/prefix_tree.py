@@ -1,7 +1,8 @@
-"""Packs texts that share beginnings into trees, so that each distinct token is computed once.
+"""Pack texts with shared prefixes into trees, so that each shared token is computed once per pack.
 
-A pack is the prefix tree of some token sequences, laid out in one row: a node per distinct prefix.
-A model reads it with positions by depth, and attention lets every node see its ancestors alone.
+A pack is the prefix tree of some token sequences, laid out in one row with one node per distinct
+prefix. In the model, the position of a node is its depth, and the node attends only to itself and
+its ancestors.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ Tokens = tuple[int, ...]
 
 
 _SPAN = 128
-"""Nodes that a span holds: few, so that they see little but their own ancestors."""
+"""The most nodes of a span: few, so that each node attends to most of the span's keys."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A run of nodes, and all that they see.
+    """A run of consecutive nodes, and the nodes that they attend to.
 
     Attributes:
-        start: the first of its Q nodes.
-        stop: the node after the last.
-        keys: the nodes that any of them sees, shape (K,).
-        visible: which of them sees which of those: itself and its ancestors, shape (Q, K).
+        start: the index of the first of its Q nodes.
+        stop: the index after the last.
+        keys: the nodes that any of them attends to, shape (K,).
+        visible: which of these keys each node attends to (itself and its ancestors), shape (Q, K).
     """
 
     start: int
@@ -38,13 +39,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Pack:
-    """Prefix trees of R sequences with N nodes in all.
+    """Prefix trees of R sequences with N nodes in total.
 
     Attributes:
-        tokens: of each node, shape (N,).
-        depths: of each node, which is its position, shape (N,).
-        spans: what the nodes see, in runs that follow one another.
-        paths: per sequence the nodes along it, each of the sequence's length.
+        tokens: the token of each node, shape (N,).
+        depths: the depth of each node, which is its position in the sequence, shape (N,).
+        spans: consecutive spans that cover all nodes, and what they attend to.
+        paths: the nodes along each sequence, R arrays of the sequence's length.
     """
 
     tokens: np.ndarray
@@ -54,7 +55,7 @@ class Pack:
 
 
 def shared_length(first: Tokens, second: Tokens) -> int:
-    """Return how many tokens two sequences have in common at their beginnings."""
+    """Return the length of the common prefix of two sequences."""
     shortest = min(len(first), len(second))
     if first[:shortest] == second[:shortest]:
         return shortest
@@ -63,19 +64,20 @@ def shared_length(first: Tokens, second: Tokens) -> int:
 
 
 def plan_packs(rows: Sequence[Tokens], budget: int) -> Iterator[list[Tokens]]:
-    """Cut sequences into packs of at most `budget` nodes, those with shared beginnings together.
+    """Sort sequences and cut them into packs of at most `budget` nodes.
 
-    The plan depends on sequences and budget alone. A sequence longer than the budget has a pack of
-    its own; a beginning that packs share is repeated in each.
+    Sorting keeps sequences with shared prefixes together. The packs depend only on the sequences
+    and the budget. A sequence longer than the budget gets its own pack. A prefix that several packs
+    share is repeated in each.
 
     Args:
-        rows: sequences of tokens, each once, none of them empty.
-        budget: nodes of one pack.
+        rows: distinct, non-empty sequences of tokens.
+        budget: the most nodes of a pack.
     """
     pack: list[Tokens] = []
     nodes = 0
     for row in sorted(rows):
-        # sorted, the longest beginning that a row shares with any earlier one is its neighbour's
+        # in sorted order, a row's longest shared prefix is the one with the row just before it
         more = len(row) - (shared_length(pack[-1], row) if pack else 0)
         if pack and nodes + more > budget:
             yield pack
@@ -87,13 +89,13 @@ def plan_packs(rows: Sequence[Tokens], budget: int) -> Iterator[list[Tokens]]:
 
 
 def count_nodes(rows: Sequence[Tokens]) -> int:
-    """Return the nodes of the prefix tree of sorted sequences."""
+    """Return the number of nodes in the prefix tree of sorted sequences."""
     pairs = itertools.pairwise(rows)
     return len(rows[0]) + sum(len(row) - shared_length(last, row) for last, row in pairs)
 
 
 def make_pack(rows: Sequence[Tokens]) -> Pack:
-    """Return the prefix tree of sequences that are sorted, as `plan_packs` yields them."""
+    """Return the prefix tree of sorted sequences, as yielded by `plan_packs`."""
     size = sum(len(row) for row in rows)
     tokens = np.empty(size, dtype=np.int64)
     depths = np.empty(size, dtype=np.int64)
@@ -113,7 +115,7 @@ def make_pack(rows: Sequence[Tokens]) -> Pack:
 
 
 def join_packs(packs: Sequence[Pack]) -> Pack:
-    """Return packs as one, behind one another; none sees anything of another."""
+    """Concatenate packs into one; no node attends to a node of another pack."""
     starts = np.cumsum([0, *(len(pack.tokens) for pack in packs)])
     pairs = list(zip(packs, map(int, starts), strict=False))
     return Pack(
@@ -129,7 +131,7 @@ def join_packs(packs: Sequence[Pack]) -> Pack:
 
 
 _Branch = tuple[int, int, np.ndarray]
-"""New nodes of a sequence, from the first to the one after the last, and their ancestors."""
+"""The new nodes of a sequence (index of the first, index after the last) and their ancestors."""
 
 
 def _spans(branches: Sequence[_Branch], nodes: int) -> Iterator[Span]:

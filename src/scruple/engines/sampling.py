@@ -1,8 +1,8 @@
-"""Sampling whose draws belong to the request, not to the batch.
+"""Sampling in which each request has its own random numbers, independent of the batch.
 
-The n-th token of a request is drawn by inverting the cumulative distribution at the n-th number
-of a random stream seeded by the request alone. So batching, sharding and order change no draw;
-only a difference in the probabilities themselves, of the size of rounding, can.
+Each request has a random stream with its own seed. Its n-th token is drawn by inverse transform
+sampling with the n-th number of that stream. Batching, sharding and order therefore do not change
+the random numbers; a drawn token can change only through rounding differences in the probabilities.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from scruple.study.settings import Decoding
 
 
 def stream_of(seed: int, n: int) -> np.ndarray:
-    """Return the first n random numbers of a request's stream, from 0 to 1, shape (n,)."""
+    """Return the first n random numbers in [0, 1) of a request's stream, shape (n,)."""
     return np.random.default_rng(seed).random(n)
 
 
 def draw_tokens(logits: torch.Tensor, points: torch.Tensor, decoding: Decoding) -> list[int]:
-    """Return one token per row: where the cumulative distribution passes the row's point.
+    """Draw one token per row, the first at which the cumulative distribution exceeds its point.
 
     Args:
-        logits: of the next token, shape (rows, vocabulary).
-        points: random numbers from 0 to 1, shape (rows,).
+        logits: logits of the next token, shape (rows, vocabulary).
+        points: random numbers in [0, 1), shape (rows,).
         decoding: temperature and top-p.
     """
     p = torch.softmax(logits.double() / decoding.temperature, dim=-1)
@@ -37,11 +37,14 @@ def draw_tokens(logits: torch.Tensor, points: torch.Tensor, decoding: Decoding) 
 
 
 def keep_top_p(p: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Zero all but the likeliest tokens that together reach `top_p` (Holtzman et al. 2020).
+    """Zero all but the most likely tokens that together reach `top_p` (Holtzman et al. 2020).
 
     Args:
         p: probabilities, shape (rows, vocabulary).
-        top_p: the mass to keep, in (0, 1).
+        top_p: the probability mass to keep, in (0, 1).
+
+    Returns:
+        The remaining probabilities, not renormalised; shape (rows, vocabulary).
     """
     ordered, places = p.sort(dim=-1, descending=True)
     before = ordered.cumsum(dim=-1) - ordered

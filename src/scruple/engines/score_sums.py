@@ -1,4 +1,4 @@
-"""Log-probabilities as they come in, request by request: what every engine's scoring ends in."""
+"""Collect log-probabilities request by request; used by every engine's scoring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scruple.errors import ScrupleError
 
 
 class ScoreSums:
-    """Adds up the log-probabilities of candidates; a request with all of its parts is finished."""
+    """Sums of log-probabilities per candidate; a request is finished once it has all its parts."""
 
     def __init__(
         self,
@@ -19,12 +19,12 @@ class ScoreSums:
         encoded: Sequence[Encoded],
         parts: Callable[[Encoded], int],
     ) -> None:
-        """Open a ledger.
+        """Start with all sums at 0.
 
         Args:
-            requests: what is scored.
+            requests: the requests to score.
             encoded: their tokens.
-            parts: how many numbers a request waits for.
+            parts: returns how many values complete a request.
         """
         self._requests = requests
         self._encoded = encoded
@@ -32,13 +32,14 @@ class ScoreSums:
         self._waiting = [parts(request) for request in encoded]
 
     def add(self, values: Iterable[tuple[int, int, float]]) -> dict[int, Scores]:
-        """Enter numbers; return the requests that are finished by them.
+        """Add values; return the requests that are now finished, with their scores.
 
         Args:
-            values: request, candidate, and the log-probability of some of its tokens.
+            values: (index of the request, index of the candidate, log-probability of one or more
+                tokens of the candidate).
 
         Raises:
-            ScrupleError: naming the request, if a number is none.
+            ScrupleError: naming the request, if a value is NaN.
         """
         done: dict[int, Scores] = {}
         for i, j, value in values:

@@ -1,4 +1,7 @@
-"""What reads prompts before any weights are loaded: a checkpoint's tokenizer, and its window."""
+"""Load a checkpoint's tokenizer and context window, so that prompts can be checked early.
+
+No weights are loaded.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,28 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 
 @dataclass(frozen=True)
 class TokenizerAndWindow:
-    """A tokenizer, and the most tokens that the checkpoint can read (None: no limit)."""
+    """A tokenizer and the checkpoint's context window.
+
+    Attributes:
+        tokenizer: the tokenizer.
+        window: the most tokens that the checkpoint can read; None if there is no limit.
+    """
 
     tokenizer: Any
     window: int | None
 
 
 def load_tokenizer(location: Location) -> TokenizerAndWindow:
-    """Return the tokenizer of a checkpoint that is on this machine, and its window.
+    """Return the tokenizer and context window of a checkpoint on this machine.
 
     Args:
-        location: where its files are.
+        location: the location of its files.
 
     Raises:
         ScrupleError: if the tokenizer or the config cannot be read.
     """
     folder = folder_of(location)
-    # code of its own may raise anything
+    # a checkpoint's own code may raise any exception
     expected = (Exception,) if location.code else _UNREADABLE
     try:
         return _read(folder, location.gguf, location.code)

@@ -1,4 +1,4 @@
-"""Candidates are tokenised in their context, not alone: this finds where they begin."""
+"""Tokenise candidates together with their prompt, and find where they begin."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scruple.engines import ScoreRequest
 from scruple.errors import ScrupleError
 
 _TAIL = 40
-"""Characters of a prompt by whose side its candidates are told apart."""
+"""Characters at the end of a prompt that suffice to check that its candidates differ in tokens."""
 _SPECIAL = 8
-"""Tokens that a tokenizer may add to any text."""
+"""Allowance for the special tokens that a tokenizer adds to a text."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A request in tokens.
+    """A tokenised request.
 
     Attributes:
-        context: the tokens that all candidates share.
+        context: the tokens before the candidates, the same for all of them.
         candidates: the tokens of each candidate after the context; never empty.
     """
 
@@ -29,15 +29,16 @@ class Encoded:
 
 
 def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
-    """Tokenise prompt and candidate together, for each candidate.
+    """Tokenise the prompt together with each candidate.
 
-    The context ends where the tokenisations of prompt and prompt-plus-candidate first differ, for
-    any of the candidates: where a candidate melts into the prompt's last token, that token counts
-    as part of the candidates, so that all of them are read from the same point. Equal requests, as
-    those of equal reasonings are, are tokenised once.
+    The context ends at the first token in which the prompt and any prompt-plus-candidate differ. If
+    a candidate merges with the prompt's last token, that token belongs to the candidates, so that
+    all of them are scored from the same point. Equal requests, for example after equal reasoning,
+    are tokenised once.
 
     Raises:
-        ScrupleError: naming the request whose candidates have the same tokens, or an empty prompt.
+        ScrupleError: naming the request, if candidates of different answers have the same tokens, a
+            candidate has none, or no token of the prompt comes before the candidates.
     """
     distinct = {_content(request): request for request in reversed(requests)}
     encoded: dict[Any, Encoded] = {}
@@ -59,19 +60,21 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
 def check_fit(
     tokenizer: Any, window: int | None, requests: Sequence[ScoreRequest], reserve: int
 ) -> None:
-    """Refuse requests that cannot be scored, before anything expensive runs.
+    """Raise an error if a request cannot be scored, before anything expensive runs.
 
-    Candidates are told apart by the end of a prompt, and a text of few bytes has few tokens: so
-    few prompts need to be tokenised whole.
+    For speed, few prompts are tokenised in full. The end of a prompt suffices to check that its
+    candidates differ. A text cannot have more tokens than bytes, so only texts with enough bytes to
+    exceed the window are checked against it.
 
     Args:
-        tokenizer: the checkpoint's.
-        window: the most tokens that it can read; None if there is no limit.
-        requests: what will be asked.
-        reserve: tokens that sampled reasoning may add.
+        tokenizer: the checkpoint's tokenizer.
+        window: the most tokens that the checkpoint can read; None if there is no limit.
+        requests: the requests to check.
+        reserve: the number of tokens that sampled reasoning may add.
 
     Raises:
-        ScrupleError: naming the request.
+        ScrupleError: naming the request, if its candidates cannot be distinguished or it does not
+            fit into the window.
     """
     encode(tokenizer, [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests])
     if window is None:
@@ -88,18 +91,18 @@ def check_fit(
 
 
 def _most_tokens(request: ScoreRequest) -> int:
-    """Return more tokens than a request can have: no tokenizer makes more than one of a byte."""
+    """Return an upper bound on a request's tokens: at most one per byte, plus special tokens."""
     candidate = max(len(form.encode()) for form in request.candidates)
     return len(request.prompt.encode()) + candidate + _SPECIAL
 
 
 def _content(request: ScoreRequest) -> tuple[Any, ...]:
-    """Return all of a request but its name."""
+    """Return everything about a request except its key, to recognise equal requests."""
     return request.prompt, request.candidates, request.answers, request.special
 
 
 def _without_end(tokenizer: Any, ids: Sequence[int]) -> Sequence[int]:
-    """Drop an end token that the tokenizer put behind the text."""
+    """Drop an end token that the tokenizer appended to the text."""
     if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
         return ids[:-1]
     return ids
@@ -129,10 +132,9 @@ def _split(request: ScoreRequest, prompt: Sequence[int], whole: list[Sequence[in
 
 
 def independent(candidates: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return the candidates that neither continue another one nor repeat an earlier one.
+    """Return the indices of candidates that neither extend another one nor repeat an earlier one.
 
-    The events "the text goes on with candidate i" of these exclude each other, so their
-    probabilities may be added.
+    No two of these can begin the same continuation, so their probabilities may be added.
     """
     return [
         i

@@ -1,4 +1,4 @@
-"""The reference engine: transformers, in packed prefix trees where the model can read them."""
+"""The reference engine: transformers, with packed prefix trees if the model supports them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> Trans
     tokenizer = load_tokenizer(manifest.location).tokenizer
     if manifest.gguf:
         options["gguf_file"] = manifest.gguf
-    # pickled weights are read by PyTorch's restricted unpickler, which runs nothing
+    # weights_only: PyTorch's restricted unpickler reads pickled weights and runs no code of theirs
     weights = {
         "dtype": dtype_of(compute, device),
         "output_loading_info": True,
@@ -84,15 +84,16 @@ class TransformersEngine:
         Args:
             model: a causal language model in evaluation mode.
             tokenizer: its tokenizer.
-            batch_tokens: tokens, padding included, that one batch may hold; by default it depends
-                on the model's size, and what runs at once on a GPU on its free memory.
+            batch_tokens: the most tokens of a batch, padding included; if None, it depends on the
+                size of the model. On a GPU, the free memory limits how many tokens are processed
+                at once.
         """
         self.tokenizer = tokenizer
         self._model = model
         self._device = model.get_input_embeddings().weight.device
         free = free_memory(model)
         at_once = tokens_at_once(model, batch_tokens, free)
-        # a CPU reads several packs no faster than one, and would lose them all when it is killed
+        # on a CPU several packs at once are no faster, and a killed job would lose all of them
         several = at_once if free is not None else 0
         self._forward = choose_forward(model, batch_tokens or default_tokens(model), several)
         log.info("%s, %d tokens at once", self._forward.name, at_once)
@@ -106,8 +107,8 @@ class TransformersEngine:
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
 
-        A row is a context with all tokens of one candidate but the last; rows that are equal, as
-        those of one-token candidates and of equal requests are, run once.
+        A row is a context plus all tokens of one candidate except the last. Equal rows are run
+        once; candidates with a single token and equal requests have equal rows.
         """
         encoded = encode(self.tokenizer, requests)
         # row → (request, candidate) pairs that read their log-probabilities from it
@@ -129,11 +130,13 @@ class TransformersEngine:
     def _read(
         self, batch: Sequence[Tokens], reads: Sequence[Sequence[tuple[Encoded, int]]]
     ) -> list[float]:
-        """Return log-probabilities of candidates, of all rows one after the other.
+        """Return the log-probabilities of the candidates, row by row.
+
+        If the batch does not fit into memory, it is split into halves.
 
         Args:
             batch: the rows.
-            reads: per row the requests, and the numbers of their candidates, that it is read for.
+            reads: for each row, the (request, index of the candidate) pairs to score with it.
         """
         places: list[Position] = []
         tokens, owners = [], []
@@ -149,18 +152,18 @@ class TransformersEngine:
             logits = self._forward.read(batch, places)
             values = logits.logprobs(torch.tensor(tokens)).cpu().numpy()
         except RuntimeError as error:
-            failure = error.with_traceback(None)  # whose frames would hold on to the memory
+            failure = error.with_traceback(None)  # its frames would keep the memory allocated
         if failure is not None:
             half = self._half(failure, len(batch))
             return self._read(batch[:half], reads[:half]) + self._read(batch[half:], reads[half:])
         return [float(value) for value in np.bincount(owners, values, len(flat))]
 
     def _half(self, error: RuntimeError, rows: int) -> int:
-        """Return how many rows to go on with after a batch that did not fit into memory.
+        """Return how many rows to try next after a batch ran out of memory: half as many.
 
         Raises:
-            ScrupleError: if the batch had one row.
-            RuntimeError: the error itself, if it is another one.
+            ScrupleError: if the batch had only one row.
+            RuntimeError: the given error, if it is not an out-of-memory error.
         """
         if not should_reduce_batch_size(error):
             raise error
@@ -199,12 +202,12 @@ class TransformersEngine:
                 self._sampler.run(left, prompts, seeds, stops, decoding, rows, pass_on)
             except RuntimeError as error:
                 failure = error.with_traceback(None)
-            if failure is not None:  # what was finished stays; a row's draws are the same again
+            if failure is not None:  # keep finished rows; a repeated row has the same draws
                 rows = self._half(failure, min(rows, len(left)))
         return [results[i] for i in range(len(requests))]
 
     def describe(self) -> dict[str, Any]:
-        """Return device, dtype and size; see `scruple.engines.Engine.describe`."""
+        """Return versions, device, dtype and size; see `scruple.engines.Engine.describe`."""
         name = "cpu"
         if self._device.type == "cuda":
             name = torch.cuda.get_device_name(self._device)
@@ -218,7 +221,10 @@ class TransformersEngine:
         }
 
     def _finish(self, tokens: list[int], request: GenerateRequest) -> Generation:
-        """Cut a sampled row at its end token and its stop text."""
+        """Return a sampled row as text, without its end token and cut at its stop text.
+
+        The number of tokens includes those of the stop text, but not the end token.
+        """
         ended = tokens[-1] in self._ends
         length = len(tokens) - ended
         text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True)

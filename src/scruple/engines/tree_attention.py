@@ -1,7 +1,8 @@
-"""Attention over prefix trees: spans of nodes that look only at what any of them sees.
+"""Attention over prefix trees, span by span; each span reads only the keys that it needs.
 
-A mask over a whole pack would cost its length squared, nearly all of it for pairs that do not see
-each other. A span of a hundred nodes sees little more than itself and the path to it.
+A mask over a whole pack costs the square of its length, almost all of it for pairs of nodes that do
+not attend to each other. A span of about a hundred nodes needs little more than its own nodes and
+their ancestors.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from transformers.masking_utils import sdpa_mask
 from scruple.engines.prefix_tree import Span
 
 NAME = "prefix_tree"
-"""What the attention is called among those that transformers knows."""
+"""The name under which this attention is registered with transformers."""
 
 
 class Sight:
-    """What the nodes of a pack see, on whatever devices the model's layers lie."""
+    """What the nodes of a pack attend to, with copies on each device that has model layers."""
 
     def __init__(self, spans: tuple[Span, ...]) -> None:
-        """Prepare the spans of a pack, which follow one another from its first node to its last."""
+        """Take the spans of a pack, in order and without gaps from its first node to its last."""
         self._spans = spans
         self._on: dict[torch.device, list[tuple[int, int, torch.Tensor, torch.Tensor]]] = {}
 
@@ -51,10 +52,12 @@ def _attention(
     sight: Sight | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend as `sdpa` does, or to what `sight` shows; tensors as there: (rows, heads, length, …).
+    """Apply transformers' `sdpa` attention; if `sight` is given, to each of its spans in turn.
+
+    Query, key and value have shape (rows, heads, length, head size), as for `sdpa`.
 
     Returns:
-        The output, shape (rows, length, heads, size of a head), and no weights.
+        The output, shape (rows, length, heads, head size), and None instead of attention weights.
     """
     if sight is None:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)

@@ -1,8 +1,8 @@
-"""The vLLM engine: for large checkpoints on GPUs, optional, with the same answers.
+"""The vLLM engine: optional, for large checkpoints on GPUs.
 
-vLLM keeps what prompts share (prefix caching) and fills its batches by itself. Scored
-log-probabilities are those of the reference engine but for rounding; sampled reasoning has the same
-distribution but other draws, since vLLM draws with a generator of its own.
+vLLM reuses shared prefixes (prefix caching) and does its own batching. Scored log-probabilities
+equal those of the reference engine up to rounding. Sampled reasoning has the same distribution but
+different draws, since vLLM has its own random number generator.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding
 
 _MOST_IDS = 128
-"""Tokens of one request whose log-probabilities vLLM returns."""
+"""The most tokens per request whose log-probabilities vLLM returns."""
 _CPU_CACHE = "2"
-"""GB of keys and values on a CPU, unless the user has set another number."""
+"""GB for keys and values on a CPU, unless the user has set VLLM_CPU_KVCACHE_SPACE."""
 
 
 def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmEngine:
@@ -37,7 +37,7 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmE
     check_memory(manifest, dtype_of(compute, device), device)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=code)
-        with torch.device("meta"):  # shapes alone
+        with torch.device("meta"):  # no weights, only shapes
             shapes = AutoModelForCausalLM.from_config(config, trust_remote_code=code)
     except (OSError, ValueError, KeyError) as error:
         raise ScrupleError(f"{manifest.checkpoint}: {folder}: {error}") from None
@@ -63,11 +63,14 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmE
 
 
 def _prepare(device: str, threads: int) -> None:
-    """Set what vLLM reads from the environment when it is imported; what is set already stays."""
+    """Set the number of CPU threads and the environment variables that vLLM reads on import.
+
+    Variables that are already set keep their values.
+    """
     settings = {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
-        # in this process, so that a job that is killed leaves nothing behind
+        # run in this process, so that a killed job leaves no processes behind
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }
     if device == "cpu":
@@ -91,7 +94,7 @@ class VllmEngine:
             model: a `vllm.LLM`.
             params: its number of parameters.
             device: `cuda` or `cpu`.
-            threads: CPU threads.
+            threads: the number of CPU threads.
         """
         self._model = model
         self._facts = (params, device, threads)
@@ -100,11 +103,12 @@ class VllmEngine:
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
 
-        Each distinct text before a candidate's token is asked once for one token, together with
-        the log-probabilities of all tokens that any candidate has there.
+        vLLM generates one token after each distinct text that precedes a token of a candidate, and
+        returns the log-probabilities of all tokens that any candidate has there. More than
+        `_MOST_IDS` tokens take several requests.
         """
         encoded = encode(self.tokenizer, requests)
-        # text before a token → (request, candidate, token) triples that are read after it
+        # text before a token → (request, candidate, token) triples to score after it
         readers: dict[Tokens, list[tuple[int, int, int]]] = {}
         for i, request in enumerate(encoded):
             for j, candidate in enumerate(request.candidates):
@@ -145,7 +149,7 @@ class VllmEngine:
                 "max_tokens": decoding.max_new_tokens,
                 "temperature": decoding.temperature,
                 "top_p": decoding.top_p,
-                # vLLM takes signed numbers
+                # vLLM takes signed 64-bit seeds
                 "seed": request.seed % 2**63,
                 "stop": request.stop,
             }
@@ -160,7 +164,7 @@ class VllmEngine:
         return [results[i] for i in range(len(requests))]
 
     def describe(self) -> dict[str, Any]:
-        """Return device, dtype and size; see `scruple.engines.Engine.describe`."""
+        """Return versions, device, dtype and size; see `scruple.engines.Engine.describe`."""
         import vllm
 
         params, device, threads = self._facts
@@ -177,7 +181,7 @@ class VllmEngine:
     def _run(
         self, prompts: Sequence[Tokens], settings: Sequence[dict[str, Any]]
     ) -> Iterator[tuple[int, Any]]:
-        """Yield number and output of each request as soon as it is finished."""
+        """Yield the index and output of each request as soon as it is finished."""
         from vllm import SamplingParams
 
         engine = self._model.llm_engine

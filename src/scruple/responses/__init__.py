@@ -1,1 +1,1 @@
-"""From items to the table of responses: trials, the store, shards."""
+"""From items to the table of responses: trials, the store of finished results, shards."""

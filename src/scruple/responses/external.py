@@ -1,4 +1,4 @@
-"""Answers made elsewhere: reads them from a CSV file and matches them to BBQ's options."""
+"""Read answers produced elsewhere from a CSV file and match them to BBQ's options."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scruple.errors import ScrupleError
 
 @dataclass(frozen=True)
 class Matched:
-    """Answers as a response table, and what could not be used.
+    """Answers as a response table, and remarks on those that could not be used.
 
     Attributes:
-        responses: one row per item that has a usable answer.
-        remarks: sentences that say what was left out.
+        responses: one row per item with a usable answer.
+        remarks: sentences about what was left out.
     """
 
     responses: pd.DataFrame
@@ -27,7 +27,7 @@ class Matched:
 
 
 _SHORTEST = 4
-"""Fewest characters that may stand for an option by beginning like it."""
+"""The fewest characters of an answer that is matched to an option as its beginning."""
 
 
 def match_answers(path: Path, items: pd.DataFrame) -> Matched:
@@ -38,8 +38,8 @@ def match_answers(path: Path, items: pd.DataFrame) -> Matched:
         items: BBQ items.
 
     Raises:
-        ScrupleError: if the file is not of that form, an item is answered twice, or half or more
-            of the answers to these items match none of their options.
+        ScrupleError: if the file does not have this format, an item is answered twice, no answer
+            belongs to one of the items, or at least half of those that do match no option.
     """
     table = read_table(path, ",", {"category", "example_id", "answer"})
     category, example = (table[name].str.strip() for name in ("category", "example_id"))
@@ -76,11 +76,16 @@ def match_answers(path: Path, items: pd.DataFrame) -> Matched:
 
 
 def match_option(answer: str, options: Iterable[str]) -> int | None:
-    """Return which option an answer means; None where that is not clear.
+    """Return the index of the option that an answer means, or None if it is not clear.
 
-    An index is taken as it is. A text is compared without regard to case and to a final period or
-    brace: the same text; else the one option that the text begins with or that begins with the
-    text; else the one option with the same first two words.
+    An answer that is an index (0, 1, 2) is used as it is. A text is compared with the options,
+    ignoring case and final periods and braces. The first test that any option passes decides, and
+    only one option may pass it:
+
+    1. the option equals the text;
+    2. the option begins with the text, which has at least `_SHORTEST` characters;
+    3. the text begins with the option;
+    4. both have the same first two words.
     """
     if re.fullmatch(r"[012](\.0)?", answer.strip()):
         return int(answer.strip()[0])
@@ -89,7 +94,7 @@ def match_option(answer: str, options: Iterable[str]) -> int | None:
         return None
     tests = (
         lambda option: option == text,
-        # a text cut short; a letter or two would be a code of its own
+        # a truncated text; one or two letters are more likely a code
         lambda option: len(text) >= _SHORTEST and option.startswith(text),
         lambda option: bool(option) and text.startswith(option),
         lambda option: option.split()[:2] == text.split()[:2],
@@ -108,6 +113,6 @@ def _plain(text: str) -> str:
 
 
 def _remark(all_ids: pd.Series, kept: pd.Series, what: str) -> str:
-    """Say how many of the ids were not kept, with an example; nothing if all were."""
+    """Return a remark on how many ids were not kept, with an example; empty if all were kept."""
     lost = all_ids[~all_ids.isin(set(kept))]
     return f"{len(lost)} {what} and are left out (first: {lost.iloc[0]})" if len(lost) else ""

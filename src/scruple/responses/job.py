@@ -1,4 +1,4 @@
-"""The whole work on one checkpoint and one benchmark: load, ask, and record what it cost."""
+"""One job: load a checkpoint, run one benchmark's trials (or a shard), and record the cost."""
 
 from __future__ import annotations
 
@@ -38,27 +38,29 @@ def ask_checkpoint(
     log: logging.Logger,
     shard: Shard = WHOLE,
 ) -> dict[str, Any]:
-    """Ask a checkpoint all that a study wants to know of one benchmark; write the responses.
+    """Run all trials of one benchmark, or one shard, on a checkpoint; write the response table.
 
     Args:
         study: the study.
-        family: name of the checkpoint's family.
-        benchmark: name of the benchmark.
-        items: its items.
-        manifest: what `fetch_checkpoint` wrote of the checkpoint.
-        threads: CPU threads.
-        gpus: GPUs that the job was given.
-        store: folder in which finished results of all checkpoints are kept.
-        target: the response table's file.
-        bar: makes progress bars.
-        log: told what is loaded and how long it took.
-        shard: which part of the items is asked.
+        family: the name of the checkpoint's family.
+        benchmark: the name of the benchmark.
+        items: the benchmark's items.
+        manifest: the checkpoint's manifest.
+        threads: the number of CPU threads.
+        gpus: the number of GPUs allocated to the job.
+        store: the folder for finished results of all checkpoints.
+        target: the file to write the response table to.
+        bar: creates progress bars.
+        log: the logger for what was loaded and how long it took.
+        shard: the part of the items to run.
 
     Returns:
-        What the provenance should say of it.
+        A record for the provenance: the engine's description, the names, the numbers of responses
+        and tokens, and the seconds.
 
     Raises:
-        ScrupleError: if the checkpoint cannot be loaded or asked.
+        ScrupleError: if the checkpoint's files have changed, it cannot be loaded, or a prompt
+            cannot be scored.
     """
     name = manifest.checkpoint
     entry, format = study.benchmark(benchmark), study.format(family, name)

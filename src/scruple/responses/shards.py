@@ -1,7 +1,7 @@
-"""Shards: a benchmark that takes a checkpoint long is asked in several jobs, by items.
+"""Shards: a long run of a benchmark on a checkpoint is split by items into several jobs.
 
-A shard is a run of whole pieces, the units in which items are asked anyway; so what is computed
-together is the same whether a table is made at once or gathered. Cheap to import.
+A job processes items in pieces, and a shard is a run of whole pieces. The same trials are therefore
+computed together with and without shards. This module is cheap to import.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from scruple.files import whole
 
 PIECE = 4096
-"""Prompts that are asked, and held in memory, together: at least so many, of whole items."""
+"""A piece is complete once it has this many prompts; it has whole items and is held in memory."""
 PATTERN = r"\d+-of-\d+"
-"""What a shard's name looks like."""
+"""The regular expression for a shard's name."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Shard:
     """One of several parts of a table of responses.
 
     Attributes:
-        number: from 1.
-        of: how many there are.
+        number: the number of the shard, from 1.
+        of: the number of shards of the table.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Shard:
 
     @classmethod
     def named(cls, name: str) -> Shard:
-        """Return the shard that is called so, such as `2-of-5`."""
+        """Return the shard with this name, such as `2-of-5`."""
         number, of = name.split("-of-")
         return cls(int(number), int(of))
 
@@ -41,7 +41,7 @@ class Shard:
         return f"{self.number}-of-{self.of}"
 
     def part(self, pieces: Sequence[Any]) -> Sequence[Any]:
-        """Return this shard's part of the pieces; shards differ by one piece at most."""
+        """Return this shard's part of the pieces; parts differ in length by at most one."""
         edges = [round(place * len(pieces) / self.of) for place in (self.number - 1, self.number)]
         return pieces[edges[0] : edges[1]]
 
@@ -50,21 +50,21 @@ WHOLE = Shard(1, 1)
 
 
 def shards_of(count: int) -> list[Shard]:
-    """Return all shards of a table."""
+    """Return all shards of a table that is split into `count`."""
     return [Shard(number, count) for number in range(1, count + 1)]
 
 
 def gather_tables(shards: Sequence[Path], target: Path) -> None:
-    """Write the tables of all shards, in their order, as one: just as it would be without shards.
+    """Concatenate the tables of all shards, in order, into the table of a run without shards.
 
     Args:
-        shards: the tables' files.
-        target: the file to be written.
+        shards: the files of the shards' tables.
+        target: the file to write.
 
     Raises:
-        ScrupleError: if it cannot be written.
+        ScrupleError: if the file cannot be written.
     """
-    import pyarrow.parquet as pq  # not for every start
+    import pyarrow.parquet as pq  # slow, and the Snakefile imports this module at every start
 
     schema = pq.read_schema(shards[0])
     with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
@@ -75,10 +75,11 @@ def gather_tables(shards: Sequence[Path], target: Path) -> None:
 
 
 def gather_records(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what the provenance says of a table that was made in shards.
+    """Return the provenance record of a table that was computed in shards.
 
     Args:
-        records: what each shard's job says; amounts and seconds are added up, and every run stays.
+        records: the records of the shards' jobs. Counts and seconds are summed, the lists of runs
+            are joined, and everything else is taken from the first.
     """
     sums = ("responses", "prompt_tokens", "reasoning_tokens", "seconds")
     return {

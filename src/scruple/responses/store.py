@@ -1,9 +1,9 @@
-"""Finished results of one checkpoint, kept in parts on disk, so that no work is ever lost.
+"""Finished results of one checkpoint, stored in parts on disk, so that work is not lost.
 
-A part is written whole, named after a hash of its content, and never changed. What it holds is
-addressed by all that a result depends on: the folder by the checkpoint's files and number format,
-an entry by the exact request. So a job that was killed goes on where it stopped, a study that asks
-more computes only what is new, and nothing is ever served from another checkpoint's results.
+A part is written atomically, named after a hash of its content, and never changed. Results are
+addressed by everything that they depend on: the folder by the checkpoint's files, the engine and
+the number format, an entry by the exact request. So a killed job continues where it stopped, an
+enlarged study computes only what is new, and results of different checkpoints are never mixed up.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from scruple.responses.store_parts import (
 from scruple.study.settings import Decoding
 
 _VERSION = 1
-"""Of what engines compute: with a higher one, results of earlier versions are not used."""
+"""The version of what engines compute; raise it to ignore results of earlier versions."""
 _FLUSH_AFTER = 2.0
-"""Seconds between parts: the most that a job which is killed loses beside the batch in flight."""
+"""Seconds between parts: a killed job loses at most these, and the batch being computed."""
 _MERGE_FROM = 32
-"""Parts of about the same size that are merged into one."""
+"""This many parts of about the same size are merged into one."""
 
 
 def fingerprint(manifest: Manifest, engine: str, dtype: str) -> str:
-    """Return the name of a checkpoint's folder: a hash of all its results depend on.
+    """Return the name of a checkpoint's folder: a hash of everything that its results depend on.
 
     Args:
-        manifest: the checkpoint's, with the hashes of its files.
-        engine: name of the engine.
-        dtype: number format of the weights in use.
+        manifest: the checkpoint's manifest, with the hashes of its files.
+        engine: the name of the engine.
+        dtype: the number format of the loaded weights.
     """
     files = sorted((name, facts.sha256) for name, facts in manifest.files.items())
     return _hash([_VERSION, engine, dtype, files]).hex()
 
 
 def score_key(request: ScoreRequest) -> bytes:
-    """Return the address of a score request's result."""
+    """Return the key of a score request's result: a hash of the request."""
     return _hash(["score", request.prompt, request.candidates, request.answers, request.special])
 
 
 def reasoning_key(request: GenerateRequest, decoding: Decoding) -> bytes:
-    """Return the address of a generate request's result."""
+    """Return the key of a generate request's result: a hash of the request and its decoding."""
     settings = decoding.model_dump(include={"max_new_tokens", "temperature", "top_p"})
     return _hash(
         ["reasoning", request.prompt, request.seed, request.special, request.stop, settings]
@@ -70,16 +70,15 @@ def _hash(content: Any) -> bytes:
 
 
 class Store:
-    """One checkpoint's finished results: on disk, but for the keys and what is not written yet."""
+    """One checkpoint's finished results; memory holds only keys and results not yet written."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a store, and make its folder if there is none.
+        """Open a store, creating its folder if necessary.
 
-        Parts that are damaged are set aside, with a line in the log; what they held is computed
-        again.
+        Damaged parts are renamed, with a warning in the log, and their results are computed again.
 
         Raises:
-            ScrupleError: if nothing can be written there.
+            ScrupleError: if the folder is not writable.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -98,15 +97,15 @@ class Store:
             self._merge(kind)
 
     def scores(self, keys: Iterable[bytes]) -> dict[bytes, Scores]:
-        """Return those of the results that are there."""
+        """Return the stored results for those keys that have one."""
         return self._get("scores", keys)
 
     def reasoning(self, keys: Iterable[bytes]) -> dict[bytes, Generation]:
-        """Return those of the results that are there."""
+        """Return the stored reasoning for those keys that have one."""
         return self._get("reasoning", keys)
 
     def add(self, results: Mapping[bytes, Result]) -> None:
-        """Keep results; they are on disk after a few seconds or when `flush` is called."""
+        """Add results; they are written every few seconds, or when `flush` is called."""
         for key, result in results.items():
             kind = "scores" if isinstance(result, Scores) else "reasoning"
             self._pending[kind][key] = result
@@ -114,10 +113,10 @@ class Store:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not on disk yet.
+        """Write all results that are not on disk yet.
 
         Raises:
-            ScrupleError: if it cannot be written; nothing that was written before is lost.
+            ScrupleError: if they cannot be written; results already on disk are not affected.
         """
         for kind, pending in self._pending.items():
             if pending:
@@ -132,7 +131,7 @@ class Store:
         results = {key: pending[key] for key in wanted if key in pending}
         try:
             self._find(kind, wanted, results)
-        except FileNotFoundError:  # another job has merged parts: all of it is in newer ones
+        except FileNotFoundError:  # another job has merged parts: read the new ones
             self._look(kind)
             self._find(kind, wanted, results)
         return results
@@ -149,7 +148,7 @@ class Store:
                 del self._parts[kind][path]
 
     def _look(self, kind: str) -> None:
-        """Open the parts that are on disk, and no others."""
+        """Open all parts that are now on disk, and forget all others."""
         self._parts[kind] = {}
         for path in sorted(self._folder.glob(f"{kind}-*.parquet")):
             self._open(kind, path)
@@ -158,12 +157,12 @@ class Store:
         try:
             self._parts[kind][path] = Part(path, kind)
         except FileNotFoundError:
-            return  # merged by another job in the meantime; `_get` looks again where it matters
+            return  # merged by another job meanwhile; `_get` lists the parts again if necessary
         except Damaged as error:
             set_aside(path, error)
 
     def _merge(self, kind: str) -> None:
-        """Merge parts of about the same size once they are many."""
+        """Merge parts of about the same size once there are `_MERGE_FROM` of them."""
         sizes: dict[int, list[Part]] = {}
         for part in self._parts[kind].values():
             sizes.setdefault(int(math.log(max(len(part), 1), _MERGE_FROM)), []).append(part)
@@ -172,7 +171,7 @@ class Store:
                 continue
             try:
                 merged = merge_parts(self._folder, kind, parts)
-            except (FileNotFoundError, Damaged):  # another job is at it, or a part is damaged
+            except (FileNotFoundError, Damaged):  # merged by another job, or damaged
                 self._look(kind)
                 return
             for part in parts:

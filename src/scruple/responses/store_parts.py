@@ -1,4 +1,4 @@
-"""One part of the store: a Parquet file that is named after its content, and an index of it."""
+"""One part of the store: a Parquet file named after a hash of its content, and its index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scruple.files import whole
 log = logging.getLogger(__name__)
 
 _GROUP = 1024
-"""Rows that are read together: a lookup reads the groups in which it finds something."""
+"""Rows per Parquet row group; a lookup reads only the row groups that contain its keys."""
 
 SCHEMAS = {
     "scores": pa.schema(
@@ -40,14 +40,18 @@ Result = Scores | Generation
 
 
 class Damaged(Exception):
-    """A part does not hold what was written."""
+    """The content of a part is not what was written, or cannot be read."""
 
 
 class Part:
-    """A file of finished results; what is held in memory are its keys alone, shortened."""
+    """A file of finished results; only shortened keys (8 bytes each) are kept in memory."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        """Open a part and verify it; raises what `read` does."""
+        """Open a part and verify it.
+
+        Raises:
+            FileNotFoundError, Damaged: as `read` does.
+        """
         self.path = path
         self._kind = kind
         short = _short(self.read(["key"])["key"].to_pylist())
@@ -58,11 +62,11 @@ class Part:
         return len(self._order)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
-        """Return what the part holds, verified by its name; all columns, or some.
+        """Return the part's table, all columns or some, after checking the hash in its name.
 
         Raises:
-            FileNotFoundError: if another job has merged it away.
-            Damaged: if its content is not what was written.
+            FileNotFoundError: if another job has merged the part into a new one.
+            Damaged: if its content is not what was written, or cannot be read.
         """
         with _damage():
             content = self.path.read_bytes()
@@ -71,17 +75,17 @@ class Part:
             return pq.read_table(io.BytesIO(content), columns=columns)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
-        """Return those of the results that are here.
+        """Return the results for those keys that are in this part.
 
         Raises:
-            FileNotFoundError: if another job has merged the part away.
-            Damaged: if it cannot be read any more.
+            FileNotFoundError: if another job has merged the part into a new one.
+            Damaged: if the part can no longer be read.
         """
         short = _short(keys)
         places = np.searchsorted(self._sorted, short).clip(max=max(len(self) - 1, 0))
         if not len(self) or not (hits := self._sorted[places] == short).any():
             return {}
-        # of two keys with the same eight bytes here the second would be missed, never mistaken
+        # if two keys share their first 8 bytes, one may be missed, but never confused
         wanted = {keys[int(k)] for k in np.flatnonzero(hits)}
         groups = sorted({int(row) // _GROUP for row in self._order[places[hits]]})
         with _damage(), pq.ParquetFile(self.path) as file:
@@ -91,7 +95,7 @@ class Part:
 
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
-    """Let what cannot be read be Damaged, and what is gone be gone."""
+    """Turn read errors into Damaged; pass FileNotFoundError on."""
     try:
         yield
     except FileNotFoundError:
@@ -101,10 +105,10 @@ def _damage() -> Iterator[None]:
 
 
 def set_aside(path: Path, why: Damaged) -> None:
-    """Rename a damaged part, so that nobody reads it again, and say so in the log."""
+    """Rename a damaged part, so that it is not read again, and log a warning."""
     aside = path.with_suffix(".damaged")
     log.warning("%s is damaged (%s): set aside as %s", path, why, aside.name)
-    with contextlib.suppress(FileNotFoundError):  # another job did it
+    with contextlib.suppress(FileNotFoundError):  # another job has already renamed or merged it
         path.replace(aside)
 
 
@@ -115,7 +119,7 @@ def write_part(folder: Path, kind: str, results: Mapping[bytes, Result]) -> Path
 
 
 def merge_parts(folder: Path, kind: str, parts: Sequence[Part]) -> Path:
-    """Write what several parts hold as one, each result once; only then remove the many.
+    """Merge parts into one without duplicates, then remove them; return the new part's path.
 
     Raises:
         FileNotFoundError, Damaged: as `Part.read` does; then nothing is written or removed.
@@ -144,7 +148,7 @@ def _name(content: bytes) -> str:
 
 
 def _short(keys: Sequence[bytes]) -> np.ndarray:
-    """Return the first eight bytes of keys as numbers, shape (len(keys),)."""
+    """Return the first 8 bytes of each key as an integer, shape (len(keys),)."""
     return np.frombuffer(b"".join(key[:8] for key in keys), dtype=np.uint64)
 
 

@@ -1,4 +1,4 @@
-"""An engine that remembers: what its store has is not computed again."""
+"""An engine with a store: results that the store has are not computed again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scruple.study.settings import Decoding
 
 
 class StoredEngine:
-    """Wraps an engine: equal requests are computed once, and kept as they are finished."""
+    """Wrap an engine: equal requests are computed once, and results are stored as they finish."""
 
     def __init__(self, engine: Engine, store: Store) -> None:
-        """Wrap an engine, whose results are those that the store is for."""
+        """Wrap an engine with the store for its checkpoint, engine and number format."""
         self.tokenizer = engine.tokenizer
         self._engine = engine
         self._store = store
@@ -46,7 +46,15 @@ class StoredEngine:
         finished: Finished,
         compute: Callable[[Sequence[int], Finished], Any],
     ) -> list[Any]:
-        """Return one result per key: those that are known, and the others computed and kept."""
+        """Return one result per key, from the store or else computed and stored.
+
+        Args:
+            keys: the keys of all requests, in order.
+            known: returns the results that the store has.
+            finished: called with results as soon as they are known.
+            compute: computes the requests at some indices, and reports each result by its place
+                among them.
+        """
         results = known(keys)
         finished({i: results[key] for i, key in enumerate(keys) if key in results})
         places: dict[bytes, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Asks a checkpoint everything that a study wants to know of one benchmark."""
+"""Run all trials of one benchmark on a checkpoint and return the table of responses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
 KEYS = ["item_id", "condition", "wording", "scoring", "order", "sample"]
-"""What tells the rows of a response table apart."""
+"""The columns that identify a row of the response table."""
 
 
 def schema_of(kind: str) -> pa.Schema:
-    """Return the columns of a response table."""
+    """Return the columns and types of the response table for a kind of benchmark."""
     answers = benchmark_module(kind).ANSWERS
     numbers = [(name, pa.int32()) for name in ("order", "sample")]
     return pa.schema(
@@ -55,21 +55,22 @@ def respond(
 
     Args:
         study: conditions, wordings, decoding and seed.
-        benchmark: which benchmark, with its scorings and option orders.
+        benchmark: the benchmark's entry in the config, with its scorings and option orders.
         items: the benchmark's items.
         engine: the loaded checkpoint.
         format: how turns are written (`auto`, `chat`, `dialogue`).
-        checkpoint: its name, for messages.
-        bar: makes progress bars.
+        checkpoint: the checkpoint's name, for messages.
+        bar: creates progress bars.
 
     Yields:
         One row per item × condition × wording × scoring × order × sample: the KEYS; `answer`, the
-        likeliest one; `target`, where the prompt asked for one; `logprob_<answer>` and, where
-        candidates are whole texts, `tokens_<answer>`; `valid_mass`; `reasoning`; the numbers of
-        tokens.
+        most likely one (per token for whole texts); `target`, the answer that the prompt asks for,
+        otherwise empty; `logprob_<answer>`; `tokens_<answer>`, null unless candidates are whole
+        texts; `valid_mass`; `reasoning`; `prompt_tokens` and `reasoning_tokens`.
 
     Raises:
-        ScrupleError: naming the item, if a prompt cannot be asked; `check_asks` tells beforehand.
+        ScrupleError: naming the item, if a prompt cannot be scored; `check_trials` checks this
+            without loading the weights.
     """
     renderer = Renderer(format, load_dialogue(study, benchmark), engine.tokenizer, checkpoint)
     answers = benchmark_module(benchmark.kind).ANSWERS
@@ -89,7 +90,7 @@ def respond(
 
 
 def _text(generation: Generation | None) -> str:
-    """Return sampled text as it goes on from the opening sentence."""
+    """Return the sampled text that follows the opening sentence; empty without reasoning."""
     return generation.text if generation else ""
 
 
@@ -102,7 +103,7 @@ def _reason(
     checkpoint: str,
     progress: Progress,
 ) -> dict[tuple[str, str, str, int, int], Generation]:
-    """Sample the reasoning of every ask that has one."""
+    """Sample one reasoning per draw of the trials with reasoning; scorings share a draw."""
     draws = {trial.draw: trial for trial in trials if trial.reasons}
     if not draws:
         return {}
@@ -149,6 +150,6 @@ def _row(
 
 
 def _log_sum(logs: list[float]) -> float:
-    """Return log Σ exp of log-probabilities: that of any of several surface forms."""
+    """Return log Σ exp of log-probabilities: the log-probability of any of the surface forms."""
     top = max(logs)
     return top + math.log(sum(math.exp(value - top) for value in logs))

@@ -1,4 +1,4 @@
-"""Everything that a study asks a checkpoint about a benchmark, before it is answered."""
+"""Build the trials of a benchmark: every question that a study puts to a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from scruple.study.settings import Benchmark
 
 @dataclass(frozen=True)
 class Trial:
-    """One row of the response table before it is answered.
+    """One question put to a checkpoint: a row of the response table before it is answered.
 
     Attributes:
         keys: item_id, condition, wording, scoring, order and sample, as in KEYS.
-        turns: the prompt.
-        candidates: surface forms of each answer.
-        target: the answer that the prompt asks for outright; empty unless it does.
-        draw: names the reasoning that the prompt builds on: the keys but the scoring.
+        turns: the turns of the prompt.
+        candidates: the surface forms of each answer.
+        target: the answer that the prompt asks for explicitly; otherwise empty.
+        draw: identifies the reasoning before the answer: the keys without the scoring.
     """
 
     keys: tuple[str, str, str, str, int, int]
@@ -48,24 +48,24 @@ class Trial:
 
     @property
     def draw(self) -> tuple[str, str, str, int, int]:
-        """Return the keys of the reasoning, which both scorings share."""
+        """Return the keys without the scoring, since all scorings share one reasoning."""
         item, condition, wording, _, order, sample = self.keys
         return item, condition, wording, order, sample
 
     @property
     def reasons(self) -> bool:
-        """Tell whether it is answered after some reasoning."""
+        """Return whether the checkpoint reasons before it answers."""
         return self.turns.opening is not None
 
 
 def seed_of(study: Study, benchmark: str, draw: tuple[str, str, str, int, int]) -> int:
-    """Return the seed of one reasoning: a hash of the study and of what is asked."""
+    """Return the seed of one reasoning: a hash of study name, study seed, benchmark and draw."""
     text = "|".join(map(str, (study.study, study.seed, benchmark, *draw)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def build_trials(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[Trial]:
-    """Yield everything to ask about the items, in the order of the response table: by item."""
+    """Yield all trials of the items in the order of the response table, item by item."""
     prompts = load_prompts(study, benchmark)
     asked = [
         (condition, wording)
@@ -78,7 +78,7 @@ def build_trials(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Ite
 
 
 def count_work(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> int:
-    """Return how many reasonings and answers there will be, without building any prompt."""
+    """Return the total number of reasonings and answers, without building any prompt."""
     prompts = load_prompts(study, benchmark)
     scorings = len(benchmark.scorings)
     draws = sum(study.decoding.draws(weight) for weight in items["weight"])
@@ -122,19 +122,19 @@ def _trials_of(
 
 
 def pieces(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> Iterator[list[Trial]]:
-    """Yield everything to ask, as much at a time as is held in memory."""
+    """Yield all trials in pieces, each small enough to be held in memory; see `PIECE`."""
     for start, stop in _ranges(study, benchmark, items):
         yield list(build_trials(study, benchmark, items.iloc[start:stop]))
 
 
 def items_of(study: Study, benchmark: Benchmark, items: pd.DataFrame, shard: Shard) -> pd.DataFrame:
-    """Return the items of a shard; there may be none."""
+    """Return the items of a shard, possibly none."""
     mine = shard.part(_ranges(study, benchmark, items))
     return items.iloc[mine[0][0] : mine[-1][1]] if mine else items.iloc[:0]
 
 
 def _ranges(study: Study, benchmark: Benchmark, items: pd.DataFrame) -> list[tuple[int, int]]:
-    """Return the first item of each piece, and the one after its last."""
+    """Return the positions of the first item of each piece and of the one after its last."""
     prompts = load_prompts(study, benchmark)
     times = {True: 0, False: 0}  # with reasoning, and without
     for condition in conditions_of(study, prompts):
@@ -157,24 +157,24 @@ def check_trials(
     format: str,
     checkpoint: str,
 ) -> None:
-    """Refuse what a checkpoint cannot be asked; no weights are needed.
+    """Raise an error if a trial does not suit the checkpoint; needs its tokenizer, no weights.
 
     Args:
         study: conditions, wordings and decoding.
-        benchmark: which benchmark, with its scorings and option orders.
+        benchmark: the benchmark's entry in the config, with its scorings and option orders.
         items: the benchmark's items.
-        loaded: the checkpoint's tokenizer and window.
+        loaded: the checkpoint's tokenizer and context window.
         format: how turns are written (`auto`, `chat`, `dialogue`).
-        checkpoint: its name, for messages.
+        checkpoint: the checkpoint's name, for messages.
 
     Raises:
         ScrupleError: naming the item, if a prompt is too long for the checkpoint or its tokenizer
-            cannot tell candidates apart.
+            cannot distinguish the candidates.
     """
     renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, checkpoint)
     for trials in pieces(study, benchmark, items):
         for reasons in (False, True):
-            # all samples of an item are asked with the same text
+            # all samples of an item have the same prompt, so the first one suffices
             mine = [t for t in trials if t.reasons == reasons and t.keys[-1] == 0]
             requests = [score_request(trial, renderer, "", checkpoint) for trial in mine]
             reserve = study.decoding.max_new_tokens if reasons else 0
@@ -182,7 +182,7 @@ def check_trials(
 
 
 def name_of(trial: Trial, checkpoint: str) -> str:
-    """Return how messages call a trial."""
+    """Return the name of a trial for messages."""
     item, condition, wording, scoring, order, sample = trial.keys
     details = [part for part in (condition, wording, scoring) if part]
     details += [f"{name} {k}" for name, k in (("order", order), ("sample", sample)) if k]
@@ -192,7 +192,7 @@ def name_of(trial: Trial, checkpoint: str) -> str:
 def score_request(
     trial: Trial, renderer: Renderer, reasoning: str, checkpoint: str
 ) -> ScoreRequest:
-    """Return a trial as a text and its candidates, after its reasoning if it has one."""
+    """Return a trial as a score request; its prompt includes the reasoning, if there is any."""
     forms = [(answer, form) for answer, each in trial.candidates.items() for form in each]
     return ScoreRequest(
         name_of(trial, checkpoint),
