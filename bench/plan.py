@@ -86,7 +86,7 @@ def main() -> None:
     items = draw(table, module.SAMPLING_UNIT, args.items, asked.seed, module.STRATA)
     reader = load_tokenizer(manifest.location)
     exact = count(asked, entry, items, reader, "chat", silent)
-    guess = estimate(asked, entry, len(items))
+    guess = estimate(asked, entry, items["weight"].tolist())
     reasoning = study(["q", "q+if+cot"], args.tokens, args.items)
     renderer = Renderer("chat", load_dialogue(reasoning, entry), reader.tokenizer, "smollm2")
     openings = [

@@ -21,6 +21,8 @@ from common import items_of, machine, study_of, write
 import numpy as np
 import pandas as pd
 
+from scruple.analysis.metrics import COLUMNS
+from scruple.analysis.verdicts import EFFECTS, EMERGENCE
 from scruple.report.browse import MOST, browse
 from scruple.report.write import Material, write_page
 from scruple.figures.catalogue import CATALOGUE
@@ -120,12 +122,9 @@ def main() -> None:
 
 def page_of(study: Study, folder: Path, browser: dict[str, Any]) -> str:
     """Return a page of which only the list of responses is full."""
-    keys = ["family", "checkpoint", "benchmark", "condition"]
-    metrics = pd.DataFrame(
-        columns=[*keys, "metric", "subset", "wording", "scoring", "params", "stage", "value"]
+    metrics, effects, verdicts = (
+        pd.DataFrame(columns=columns) for columns in (COLUMNS, EFFECTS, EMERGENCE)
     )
-    effects = pd.DataFrame(columns=[*keys, "primary", "runs", "reference", "status", "effect"])
-    verdicts = pd.DataFrame(columns=[*keys, "primary", "axis_kind", "stage", "runs"])
     for name in ("emergence", "effects", "abilities", "curves", "sensitivity", "power"):
         (folder / f"{name}.csv").write_text("primary\n")
     blank = folder / "blank.svg"
