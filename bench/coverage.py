@@ -1,9 +1,10 @@
-"""Do intervals cover, and how often are verdicts wrong? Simulated studies whose truth is known.
+"""Measure the coverage of intervals and the error rates of verdicts in simulated studies.
 
     python bench/coverage.py --data FOLDER
 
-FOLDER holds the published files, as `mirror` in the config; of them only the clusters are used.
-What checkpoints answer is drawn (worlds.py); all that follows is the project's own code.
+FOLDER holds the published files, laid out like the config's `mirror`. Only their clusters are used.
+The checkpoints' answers are simulated with known true values (worlds.py). Everything after that is
+the project's own code.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from scruple.statistics.emergence import emergence
 
 PLACES = (1e8, 1e9, 1e10, 1e11)
 STEPS = (1.5, 2, 3, 4, 6)
-"""Effects from the third size on, in margins: the power curve."""
+"""Effects from the third size on, in multiples of δ, for the power curve."""
 
 
 class Case:
-    """A world with its margins, and what its conditions do at a checkpoint."""
+    """A simulated benchmark with its limits and the true values at a checkpoint."""
 
     def __init__(self, world: World, limits: Limits, bias: float, capability: float) -> None:
-        """`bias` and `capability` are those under q."""
+        """Store the world, its limits, and the true bias and capability under `q`."""
         self.world, self.limits = world, limits
         self.bias, self.capability = bias, capability
 
     def truths(self, effect: float, lost: float = 0.0) -> dict[str, Truth]:
-        """Return what conditions do: the instruction alone has an effect."""
+        """Return condition → its truth; only `q+if` has an effect (and may lose capability)."""
         plain = Truth(self.bias, self.capability)
         asked = Truth(self.bias - effect, self.capability - lost)
         return {"q": plain, "q+placebo": plain, "q+if": asked}
@@ -44,7 +45,7 @@ class Case:
     def reading(
         self, rng: np.random.Generator, truths: Mapping[str, Truth], part: Any = None
     ) -> Reading:
-        """Draw answers, and read them as a study does."""
+        """Simulate answers and return the reading that a study would make of them."""
         sums = self.world.draw(rng, truths, part)
         bias, capability = self.world.bias, self.world.capability
         return Reading(
@@ -60,7 +61,7 @@ class Case:
 
 
 def cases(data: Path | None) -> dict[str, Case]:
-    """Return each benchmark, BBQ with three categories and with one."""
+    """Return a case per benchmark; BBQ has two, with three categories and with one."""
 
     def items(kind: str, **more: Any) -> Any:
         return items_of(study_of({"name": kind, **more}, ["q"]), data)
@@ -76,14 +77,14 @@ def cases(data: Path | None) -> dict[str, Case]:
 
 
 def rate(hits: Sequence[bool]) -> dict[str, float]:
-    """Return a share with its Monte Carlo error."""
+    """Return the share of hits with its Monte Carlo standard error."""
     share = float(np.mean(hits))
     error = math.sqrt(max(share * (1 - share), 1e-9) / len(hits))
     return {"share": share, "error": error, "studies": len(hits)}
 
 
 def coverage(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
-    """Return how often 95 % intervals hold the truth, per statistic."""
+    """Return how often the 95 % interval contains the true value, per statistic."""
     truths = case.truths(effect=case.limits.delta)
     hits: dict[str, list[bool]] = {}
     for _ in range(n):
@@ -100,7 +101,7 @@ def coverage(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str
 def verdicts(
     case: Case, rng: np.random.Generator, n: int, effects: Sequence[float], lost: Sequence[float]
 ) -> dict[str, dict[str, float]]:
-    """Return how often a study of four sizes says what, where each size has its true effect."""
+    """Return how often a study of four sizes reaches each verdict, given their true effects."""
     delta = case.limits.delta
     small = [p for p, e in zip(PLACES, effects, strict=True) if e <= delta]
     large = [p for p, e in zip(PLACES, effects, strict=True) if e > delta]
@@ -125,7 +126,10 @@ def verdicts(
 
 
 def peeking(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
-    """Return how often an effect of just δ is called larger: once, or also at half the clusters."""
+    """Return how often an effect of exactly δ is found larger, with and without an interim look.
+
+    The interim look is at a random half of the clusters.
+    """
     truths = case.truths(case.limits.delta)
     once, ever = [], []
     for seed in rng.integers(2**32, size=n):
@@ -139,7 +143,7 @@ def peeking(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str,
 
 
 def cells(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, Any]]:
-    """Run every cell of a case."""
+    """Run all simulations of a case."""
     delta, none = case.limits.delta, [0.0] * 4
     curves = {
         "no effect": (none, none),
@@ -158,7 +162,7 @@ def cells(case: Case, rng: np.random.Generator, n: int) -> dict[str, dict[str, A
 
 
 def main() -> None:
-    """Run everything; print and write."""
+    """Run all cases, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
     options.add_argument("--studies", type=int, default=2000, help="per cell")

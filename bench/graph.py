@@ -1,9 +1,9 @@
-"""What a graph of 5,000 jobs costs before the first of them, beside plain Snakefiles.
+"""Time snakemake's dry run of a graph of 5,000 jobs, relative to plain Snakefiles.
 
     python bench/graph.py
 
-It is snakemake's dry run of a study of many checkpoints. The floors have rules of the same shape:
-one collects all tables once, the other as often as a study does.
+The graph is that of a study with many checkpoints. The floors are a plain Snakefile with rules of
+the same shape: once with a single job that collects all tables, once with as many as a study has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ rule collect:
     shell: "touch {output}"
 """
 COLLECTORS = 16
-"""Figures, tables and report of a study: jobs that take a file of each checkpoint and benchmark."""
+"""Jobs of a study with an input file per checkpoint and benchmark: figures, tables, report."""
 PARSE = """
 import sys, yaml
 from scruple.workflow.graph import Plan
@@ -58,7 +58,7 @@ Plan(read_yaml(ROOT / "config.yaml") | yaml.safe_load(open(sys.argv[1])))
 
 
 def sides(folder: Path, checkpoints: int) -> dict[str, list[str]]:
-    """Write a study of many runs of one checkpoint and its plain peer; return commands by name."""
+    """Write a study of many runs of a checkpoint and the plain Snakefile; return name → command."""
     config = read_yaml(ROOT / "studies/control.yaml")
     path = "data/control/positive/seed-11/d4/step3000"
     config["families"] = [{"name": "many", "format": "dialogue", "checkpoints": [
@@ -93,8 +93,8 @@ sys.exit(done.returncode)
 
 
 def timed(command: Sequence[str], folder: Path) -> dict[str, float]:
-    """Run a command in a folder; return its seconds, its peak of memory in MB, and the load."""
-    # by a small process: a child counts its parent's memory as its own peak until it is another
+    """Run a command in a folder; return its wall and CPU seconds, peak memory (MB) and the load."""
+    # Start it from a small process: until exec, a child's peak memory includes its parent's.
     timer = [sys.executable, "-S", "-c", TIMED, *command]
     told = subprocess.run(timer, cwd=folder, stdout=subprocess.PIPE, text=True)
     if told.returncode:
@@ -111,7 +111,7 @@ main(sys.argv[1:])
 
 
 def fill(command: Sequence[str], folder: Path) -> None:
-    """Make all files of a dry run's graph, empty, with snakemake's record of each."""
+    """Create minimal output files for a dry run's graph, with snakemake's metadata for each."""
     command = command[:-1]
     told = subprocess.run([*command, "--summary"], cwd=folder, capture_output=True, text=True)
     for line in told.stdout.splitlines()[1:]:
@@ -126,7 +126,7 @@ def fill(command: Sequence[str], folder: Path) -> None:
 
 
 def graph(rounds: int, checkpoints: int) -> dict[str, Any]:
-    """Time both graphs, in turn, round by round: with everything to do, and with nothing."""
+    """Time all commands in alternating rounds, first with everything to do, then with nothing."""
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -142,7 +142,7 @@ def graph(rounds: int, checkpoints: int) -> dict[str, Any]:
                 told = (folder / "log").read_text()
                 if state == "nothing to do" and "Nothing to be done" not in told:
                     raise SystemExit(f"{side}: there is something to be done")
-                if number:  # the first one warms up
+                if number:  # the first round is a warm-up
                     found.setdefault(f"{side}, {state}", []).append(one)
     result: dict[str, Any] = {}
     for side, each in found.items():
@@ -155,7 +155,7 @@ def graph(rounds: int, checkpoints: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the ratios and write the numbers."""
+    """Run the rounds, print the results and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=714, help="seven jobs of the graph each")

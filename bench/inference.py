@@ -1,10 +1,11 @@
-"""Responses against lm-evaluation-harness and against the floor, in paired rounds.
+"""Compare the speed of responses with lm-evaluation-harness and a floor, in paired rounds.
 
     python bench/inference.py --data FOLDER
 
-FOLDER holds the published files, as `mirror` in the config. Everything is SmolLM2-135M-Instruct in
-float32, loaded once for each side; rounds alternate. Times are CPU seconds: ours from items to rows
-of the table, with rendering, tokenising and storing; the peer's inside its model class alone.
+FOLDER holds the published files, laid out like the config's `mirror`. Both sides use
+SmolLM2-135M-Instruct in float32, load it once, and take turns in every round. Times are CPU
+seconds. Ours cover everything from items to rows of the table, including rendering, tokenising and
+storing. The peer's cover only the calls of its model class.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ BBQ = {"name": "bbq", "categories": ["Age"], "scoring": ["letter"]}
 
 
 def main() -> None:
-    """Run the rounds, print the ratios, write everything as JSON."""
+    """Run the rounds, print the ratios and write the results as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
     options.add_argument("--rounds", type=int, default=5)
@@ -78,7 +79,7 @@ def main() -> None:
     data = {study.benchmarks[0].name: items_of(study, args.data) for study in (bbq, admissions)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for number in range(args.rounds + 1):  # the first one warms up
+        for number in range(args.rounds + 1):  # the first round is a warm-up
             take = [n if number else 4 for n in (args.bbq_items, args.profiles, args.reasonings)]
             stereotypes, people = data["bbq"], data["admissions"]
             pair = partial(paired, engine=engine, lm=lm, model=other, folder=folder)
@@ -108,20 +109,20 @@ def main() -> None:
 
 
 def brief(value: Any) -> Any:
-    """Return a record's numbers, rounded."""
+    """Round the numbers of a record for printing."""
     if isinstance(value, dict):
         return {k: brief(v) for k, v in value.items()}
     return round(value, 3) if isinstance(value, float) else value
 
 
 def profiles(items: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
-    """Return both races of n random profiles."""
+    """Return the items of n random profiles, which include both races."""
     chosen = some(items["cluster"].drop_duplicates().to_frame(), n, seed)["cluster"]
     return items[items["cluster"].isin(chosen)]
 
 
 def ours(study: Study, items: pd.DataFrame, engine: Any, store: Path) -> dict[str, Any]:
-    """Ask everything, from items to rows of the table, with a store that is empty."""
+    """Time the whole path from items to rows of the table, starting with an empty store."""
     entry = study.benchmarks[0]
     recorded = Recorded(engine)
     record: dict[str, Any] = {}
@@ -139,7 +140,7 @@ def paired(
     study: Study, items: pd.DataFrame, most: int | None, engine: Any, lm: Any, model: Any,
     folder: Path,
 ) -> dict[str, Any]:  # fmt: skip
-    """Score the same prompts both ways; the peer gets at most some random ones of them."""
+    """Score the same prompts on both sides; the peer gets a random sample of at most `most`."""
     with tempfile.TemporaryDirectory(dir=folder) as store:
         one = ours(study, items, engine, Path(store))
     requests = [request for piece in one.pop("requests") for request in piece]
@@ -161,7 +162,7 @@ def paired(
 
 
 class Generating(Recorded):
-    """An engine that remembers what it was asked to continue, and how long that took."""
+    """An engine that records the requests to sample text, and the time that they took."""
 
     def __init__(self, engine: Any) -> None:
         """Wrap an engine."""
@@ -170,7 +171,7 @@ class Generating(Recorded):
         self.record: dict[str, Any] = {"tokens": 0}
 
     def generate(self, requests: Any, decoding: Any, finished: Any) -> Any:
-        """Remember the requests, and ask the engine."""
+        """Record the requests, pass them on and time them."""
         self.requests += requests
         with measured(self.record):
             found = super().generate(requests, decoding, finished)
@@ -178,18 +179,18 @@ class Generating(Recorded):
         return found
 
     def score(self, requests: Any, finished: Any) -> Any:
-        """Score nothing: only the sampling is measured."""
+        """Raise Done instead of scoring, since only sampling is measured."""
         raise Done
 
 
 class Done(Exception):
-    """Everything that is measured has been seen."""
+    """Raised when everything to measure is complete."""
 
 
 def sampled(
     study: Study, items: pd.DataFrame, engine: Any, lm: Any, folder: Path
 ) -> dict[str, Any]:
-    """Sample reasoning of the same prompts both ways."""
+    """Sample reasoning for the same prompts on both sides."""
     recorded = Generating(engine)
     with contextlib.suppress(Done):
         list(respond(study, study.benchmarks[0], items, recorded, "chat", "smollm2", silent))
@@ -205,7 +206,7 @@ def sampled(
 
 
 def report(rounds: list[dict[str, Any]], model: Any, full: Any) -> dict[str, Any]:
-    """Return the ratios with their spread over the rounds."""
+    """Return minimum, median and maximum of each ratio over the rounds."""
 
     def per(record: dict[str, Any], what: str) -> float:
         return record[what] / record["cpu_s"]

@@ -1,10 +1,10 @@
-"""A job that is killed at random moments: what is lost, what is computed twice, what comes out.
+"""Kill a job at random moments; measure the lost and repeated work, and compare the results.
 
     python bench/kills.py --data FOLDER
 
-One run of SmolLM2-135M-Instruct (scored and sampled conditions of some BBQ items) is killed with
-SIGKILL again and again and started again each time; then it may finish. Its table is compared with
-that of a run that nobody disturbed.
+The job runs SmolLM2-135M-Instruct on some BBQ items, with scored and sampled conditions. It is
+repeatedly killed with SIGKILL and restarted, and then allowed to finish. Its table is compared with
+that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ BBQ = {"name": "bbq", "categories": ["Age"]}
 
 
 class Counted(Recorded):
-    """An engine that writes down when it is ready, and how many results came at a time."""
+    """An engine that logs when it is ready and how many results each call to `finished` brings."""
 
     def __init__(self, engine: Engine, file: TextIO) -> None:
-        """Wrap an engine."""
+        """Wrap an engine and log that it is ready."""
         super().__init__(engine)
         self._file = file
         self._write("ready", time.time())
 
     def score(self, requests: Any, finished: Any) -> Any:
-        """Ask the engine."""
+        """Pass the requests on and count the results."""
         return super().score(requests, self._counting("score", finished))
 
     def generate(self, requests: Any, decoding: Any, finished: Any) -> Any:
-        """Ask the engine."""
+        """Pass the requests on and count the results."""
         return super().generate(requests, decoding, self._counting("generate", finished))
 
     def _counting(self, kind: str, finished: Any) -> Any:
@@ -73,7 +73,7 @@ class Counted(Recorded):
 
 
 def study(folder: Path) -> Study:
-    """Return what is asked of the checkpoint that lies in a folder's `model`."""
+    """Return the study of the checkpoint in the subfolder `model`."""
     decoding = {"max_new_tokens": 24}
     return saved_study(BBQ, CONDITIONS, folder / "model", decoding=decoding)
 
@@ -89,13 +89,13 @@ def work(folder: Path, store: Path, target: Path, counts: Path) -> None:
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
-    """Start the job as a process of its own."""
+    """Start the job in a separate process."""
     paths = (folder, folder / f"{name}-store", folder / f"{name}.parquet", folder / f"{name}.jsonl")
     return subprocess.Popen([sys.executable, __file__, "--work", *map(str, paths)])
 
 
 def counts_of(path: Path) -> dict[str, float]:
-    """Return how many results were computed in all, and when the first engine was ready."""
+    """Return the total number of results per kind, and when the first engine was ready."""
     totals: dict[str, float] = {}
     for what, number in map(json.loads, path.read_text().splitlines()):
         if what == "ready":
@@ -106,12 +106,12 @@ def counts_of(path: Path) -> dict[str, float]:
 
 
 def starts_of(path: Path) -> int:
-    """Return how often an engine was ready."""
+    """Return how many engines have become ready so far."""
     return path.read_text().count("ready") if path.exists() else 0
 
 
 def main() -> None:
-    """Kill, compare, print, write."""
+    """Run the kills, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--work", nargs=4, type=Path, help=argparse.SUPPRESS)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def killed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the counts of kills and of work, and the differences between the tables."""
+    """Return counts of kills and of computed results, and the differences between the tables."""
     save(folder / "model")
     some(items_of(study(folder), args.data), args.items, 0).to_parquet(folder / "items.parquet")
     assert start(folder, "calm").wait() == 0
@@ -142,7 +142,7 @@ def killed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         while process.poll() is None and starts_of(folder / "killed.jsonl") <= kills:
             time.sleep(0.05)
         try:
-            # up to four times its share of the work: so that it is killed all along
+            # at most four times a kill's share of the work, so that kills spread over the whole job
             process.wait(moments.uniform(0, 4 * at_work / args.kills))
             break
         except subprocess.TimeoutExpired:

@@ -1,9 +1,9 @@
-"""Peak memory of a job, against the size of the weights and against the amount of data.
+"""Measure the peak memory of a job relative to the size of its weights and to the amount of data.
 
     python bench/memory.py --data FOLDER
 
-SmolLM2-135M-Instruct on a few items, plain and with reasoning; then a tiny checkpoint of random
-weights with the same tokenizer, on a tenth of the prompts and on all of them.
+First SmolLM2-135M-Instruct runs on a few items, with and without reasoning. Then a tiny checkpoint
+with random weights and the same tokenizer runs on a tenth of the items and on all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CASES = ("real", "tenth", "whole")
 
 
 def main() -> None:
-    """Run each case in a process of its own; print and write."""
+    """Run each case in a separate process, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
     options.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def ask(case: str, data: Path | None, small: Path) -> dict[str, Any]:
-    """Run a job; return its peak memory, the size of the weights and the number of responses."""
+    """Run a job; return its peak memory and weights in bytes, and its number of responses."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if case == "real":
@@ -79,7 +79,7 @@ def ask(case: str, data: Path | None, small: Path) -> dict[str, Any]:
 
 
 def make_tiny(folder: Path) -> None:
-    """Write a tiny checkpoint of random weights with the real tokenizer."""
+    """Save a tiny checkpoint with random weights and the tokenizer of SmolLM2."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     manifest = manifest_of(study_of(BBQ, PLAIN))

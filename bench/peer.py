@@ -1,4 +1,4 @@
-"""lm-evaluation-harness on the same checkpoint: the same prompts as its own tasks."""
+"""lm-evaluation-harness on the same checkpoint, with the same prompts as tasks of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scruple.study.settings import Decoding
 
 
 class Timed(HFLM):
-    """A loaded model as the harness sees it, which counts the CPU seconds of its answers alone."""
+    """The harness's wrapper of a model, with the CPU seconds of its last call in `cpu_s`."""
 
     cpu_s = 0.0
 
@@ -39,14 +39,14 @@ class Timed(HFLM):
 
 
 def wrap(model: Any, tokenizer: Any, batch: int) -> Timed:
-    """Return a loaded model as the harness sees it."""
+    """Wrap a loaded model for the harness."""
     return Timed(pretrained=model, tokenizer=tokenizer, batch_size=batch, backend="causal")
 
 
 def choose(lm: HFLM, requests: Sequence[ScoreRequest], folder: Path) -> list[list[float]]:
     """Run a multiple-choice task; return the log-probabilities of every request's candidates.
 
-    The harness reads a candidate of one token off the same forward pass as its fellows.
+    The harness scores all single-token candidates of a request with one forward pass.
     """
     docs = [
         {"prompt": request.prompt, "choices": list(request.candidates), "gold": 0}

@@ -1,8 +1,8 @@
-"""How far the plan's times are from measured ones, on a small checkpoint and this machine's CPU.
+"""Compare the plan's times with measured ones, on a small checkpoint and this machine's CPU.
 
-The plan knows a card by its rate and its bandwidth; both are measured here, of the CPU, and the
-checkpoint's real work is timed beside what the plan makes of them. Prints ratios of measured to
-predicted time, for reading and for sampling apart.
+The plan describes a card by its rate and its memory bandwidth. This script measures both for the
+CPU, times the checkpoint's real work, and compares it with the times that the plan predicts from
+them. It prints the ratios of measured to predicted time, separately for reading and for sampling.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ THREADS = 2
 
 
 def card() -> Card:
-    """Measure this machine as the plan knows cards: 10^12 operations and 10^9 bytes a second."""
+    """Measure this CPU as a card: 10^12 operations and 10^9 bytes per second."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     a @ b
     start = time.perf_counter()
@@ -53,14 +53,14 @@ def card() -> Card:
     weights.sum()
     start = time.perf_counter()
     for _ in range(4):
-        weights.sum()  # reads them once, as a token that is sampled does
+        weights.sum()  # reads every weight once, as sampling a token does
     band = 4 * weights.numel() * 4 / (time.perf_counter() - start)
     memory = psutil.virtual_memory().total / 1e9
     return Card("this CPU", memory, rate / 1e12, band / 1e9)
 
 
 def study(conditions: list[str], tokens: int, items: int) -> Study:
-    """Return the study of SmolLM2 on some of the project's own BBQ items."""
+    """Return a study of SmolLM2 on a sample of the project's own BBQ items."""
     return study_of(
         {"name": "bbq", "source": "own", "max_items": items, "scoring": ["letter", "text"]},
         conditions, decoding={"max_new_tokens": tokens},
@@ -68,7 +68,7 @@ def study(conditions: list[str], tokens: int, items: int) -> Study:
 
 
 def main() -> None:
-    """Run the rounds."""
+    """Run the rounds, print the ratios and write the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--items", type=int, default=48)
@@ -118,7 +118,7 @@ def main() -> None:
             "reading": need(SMOLLM2, exact, "float32", here).hours * 3600,
             "sampling": need(SMOLLM2, work, "float32", here).hours * 3600,
         }
-        if number:  # the first one warms up
+        if number:  # the first round is a warm-up
             rounds.append({
                 "tflops": here.tflops, "bandwidth_gbs": here.bandwidth_gbs, "planned_s": planned,
                 "measured_s": {"reading": reading, "sampling": sampling}, "sampled": sampled,

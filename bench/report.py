@@ -1,10 +1,10 @@
-"""How large is the report of 100,000 responses with long texts, and how long does it take to open?
+"""Measure the size and the loading time of a report of 100,000 responses with long texts.
 
     python bench/report.py --data FOLDER
 
-Published BBQ items (three categories), four conditions, eight checkpoints; answers and reasonings
-of 150 words are drawn at random. The page is opened in a headless browser, if there is one; the
-floor is the same browser and an empty page.
+The study has published BBQ items (three categories), four conditions and eight checkpoints. Answers
+and reasonings of 150 words are random. The page is opened in a headless browser if one is
+installed. The floor is an empty page in the same browser.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHECKPOINTS = 8
 
 
 def answers(study: Study, items: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Return a checkpoint's responses, drawn at random."""
+    """Return a table of random responses for one checkpoint."""
     words = np.array(sorted({word for text in items["context"] for word in text.split()}))
     tables = []
     for condition in study.conditions:
@@ -54,7 +54,10 @@ def answers(study: Study, items: pd.DataFrame, rng: np.random.Generator) -> pd.D
 
 
 def opened(path: Path) -> dict[str, float]:
-    """Return how long a browser takes until charts and list are there; empty without a browser."""
+    """Return the seconds to open an empty page, to open the page and to filter its list.
+
+    The result is empty if chromium or chromedriver is not installed.
+    """
     chrome, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chrome is None or driver is None:
         return {}
@@ -86,7 +89,7 @@ def _seconds(browser: Any, address: str) -> float:
 
 
 def main() -> None:
-    """Run it all; print and write."""
+    """Build and open the page, print the results and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder with the published benchmark files")
     options.add_argument("--most", type=int, default=MOST)
@@ -121,7 +124,7 @@ def main() -> None:
 
 
 def page_of(study: Study, folder: Path, browser: dict[str, Any]) -> str:
-    """Return a page of which only the list of responses is full."""
+    """Return a page in which only the list of responses has content."""
     metrics, effects, verdicts = (
         pd.DataFrame(columns=columns) for columns in (COLUMNS, EFFECTS, EMERGENCE)
     )

@@ -1,9 +1,9 @@
-"""How well a study's jobs fill 1, 8 and 64 GPUs, by a model that takes hours from the plan.
+"""Model how well a study's jobs fill 1, 8 and 64 GPUs, with hours taken from the plan.
 
     python bench/schedule.py [--card h100-80]
 
-Nothing has measured these hours on a card. The model knows of no failures, no other users and no
-downloads, and statistics cost nothing.
+These hours are estimates and have not been measured on a GPU. The model ignores failures, other
+users, downloads and the time for statistics.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from scruple.workflow.resources import count_shards
 from scruple.study.model import ROOT, Study, load_study, read_yaml
 
 IMPORT_S = 20.0
-"""Assumed: Python, PyTorch and the GPU's context, at each job."""
+"""Assumed seconds per job to start Python, PyTorch and the GPU context."""
 LOAD_GBS = 1.0
-"""Assumed: 10^9 bytes of weights a second, from a shared disk."""
+"""Assumed rate of loading weights from a shared disk, in 10^9 bytes per second."""
 SUBMIT_S = 20.0
-"""Assumed: what Slurm and snakemake take for each job that is submitted."""
+"""Assumed seconds that Slurm and snakemake need per submitted job."""
 NODE = 8
-"""GPUs of a node; a job's GPUs are on one."""
+"""GPUs per node; all GPUs of a job are on one node."""
 TOGETHER = 6
-"""Short jobs that share a place in the queue, as in profiles/slurm."""
+"""Number of short jobs per submitted group, as in profiles/slurm."""
 LIMITS = (math.inf, 4.0, 2.0, 1.0, 0.5)
-"""Hours of `compute.shard_hours`."""
+"""Values of `compute.shard_hours`."""
 FORTY = ("pythia", "pythia-deduped", "qwen2.5", "olmo2", "smollm2")
-"""Families of the large study, in whose order the first 40 checkpoints within 14e9 are taken."""
+"""Families of the large study, which takes their first 40 checkpoints up to 14e9 parameters."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is submitted: hours on so many GPUs, `start` of them before the first answer."""
+    """A submitted job: its GPUs and hours, of which `start` pass before the first answer."""
 
     name: str
     gpus: int
@@ -70,12 +70,12 @@ def studies() -> Iterator[Study]:
 
 
 def with_compute(study: Study, **changed: Any) -> Study:
-    """Return a study with other settings of `compute`."""
+    """Return a study with changed `compute` settings."""
     return study.model_copy(update={"compute": study.compute.model_copy(update=changed)})
 
 
 def jobs_of(study: Study, card: Card, limit: float) -> list[Job]:
-    """Return a study's jobs in the config's order, without what it takes to submit them."""
+    """Return a study's jobs in the config's order; their hours exclude submission."""
     study, found = with_compute(study, shard_hours=limit), []
     for member, benchmark in product(study.members(), study.benchmarks):
         work, place = estimate(study, benchmark), (*member, benchmark.name)
@@ -91,7 +91,7 @@ def jobs_of(study: Study, card: Card, limit: float) -> list[Job]:
 
 
 def submitted(jobs: Sequence[Job], longest: bool, cluster: bool, grouped: bool) -> list[Job]:
-    """Return what is submitted, in the order in which it is: short jobs by six, or all alone."""
+    """Return the submitted jobs in order; on a cluster, short jobs may be grouped by six."""
     order = sorted(jobs, key=lambda job: -job.hours) if longest else list(jobs)
     if not cluster:
         return order
@@ -109,7 +109,7 @@ def submitted(jobs: Sequence[Job], longest: bool, cluster: bool, grouped: bool) 
 
 
 def run(jobs: Sequence[Job], gpus: int) -> dict[str, Any]:
-    """Start each job, in this order, as soon as a node has room; return what the time went into."""
+    """Start each job in order as soon as a node has free GPUs; return hours and utilisation."""
     free = [min(NODE, gpus - first) for first in range(0, gpus, NODE)]
     waiting, running = list(jobs), []
     now = busy = partly = 0.0
@@ -143,7 +143,7 @@ def run(jobs: Sequence[Job], gpus: int) -> dict[str, Any]:
 
 
 def model(card: str | None) -> pd.DataFrame:
-    """Return one row per study, number of GPUs, order, limit and way of submitting."""
+    """Return one row per study, number of GPUs, order, shard limit and way of submitting."""
     rows = []
     for study in studies():
         study = with_compute(study, card=card or study.compute.card)
@@ -161,7 +161,7 @@ def model(card: str | None) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print the table and write the numbers."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--card", help="of data/cards.yaml; by default the studies' own")
     parser.add_argument("--out", type=Path, default=Path("bench/results/schedule.json"))

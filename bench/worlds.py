@@ -1,9 +1,9 @@
-"""Simulated answers whose truth is known, on the clusters of the published benchmarks.
+"""Simulated answers with known true values, on the clusters of the published benchmarks.
 
-Each world draws what checkpoints answer under some conditions and returns the sums that the
-project computes everything from. Clusters (question templates, occupations, profiles) are a sample
-of all that might have been written, so each has an effect of its own, part of it shared by all
-conditions; the truth is the mean over that population.
+Each world simulates the answers of a checkpoint under some conditions and returns the sums from
+which the project computes everything. Clusters (question templates, occupations, profiles) are
+modelled as a sample from a population of possible clusters. Each has a random effect, part of which
+is shared by all conditions. The true values are means over the population.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from scruple.statistics.metric import Metric
 from scruple.statistics.clusters import ClusterSums
 
 SHARED = 0.6
-"""Share of a cluster's variance that conditions have in common."""
+"""Share of the variance between clusters that all conditions have in common."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a condition does in the whole population: bias, and the capability that goes with it."""
+    """The true bias and capability under a condition: means over the population of clusters."""
 
     bias: float
     capability: float
 
 
 class World:
-    """A benchmark's clusters, C of them; `draw` asks them."""
+    """A simulated benchmark with C clusters; `draw` simulates the answers."""
 
     columns: tuple[str, ...]
     stratum: np.ndarray
@@ -41,7 +41,7 @@ class World:
     bias: Metric
     capability: Metric
     traits = 1
-    """Independent traits that clusters have."""
+    """Number of independent random traits per cluster."""
 
     def draw(
         self,
@@ -49,7 +49,7 @@ class World:
         conditions: Mapping[str, Truth],
         part: np.ndarray | None = None,
     ) -> dict[str, ClusterSums]:
-        """Return sums of each condition; `part` marks the clusters that are asked, shape (C,)."""
+        """Simulate each condition's sums; `part`, shape (C,), marks the clusters to include."""
         keep = np.ones(len(self.stratum), bool) if part is None else part
         traits = [self._trait(rng, conditions) for _ in range(self.traits)]
         return {
@@ -63,11 +63,11 @@ class World:
         }
 
     def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
-        """Draw one condition's sums, shape (C, columns)."""
+        """Simulate one condition's sums, shape (C, columns)."""
         raise NotImplementedError
 
     def _trait(self, rng: np.random.Generator, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return standard normal numbers per condition, in part the same, shape (C,) each."""
+        """Draw standard normal values of shape (C,) per condition; their correlation is SHARED."""
         n = len(self.stratum)
         shared = rng.normal(size=n)
         return {
@@ -77,13 +77,13 @@ class World:
 
 
 def _beta(effects: np.ndarray, mean: float, concentration: float) -> np.ndarray:
-    """Return probabilities with this mean, larger where effects are."""
+    """Map standard normal effects to beta-distributed probabilities with the given mean."""
     mean = min(max(mean, 1e-3), 1 - 1e-3)
     return stats.beta.ppf(stats.norm.cdf(effects), mean * concentration, (1 - mean) * concentration)
 
 
 class Bbq(World):
-    """Question templates within categories; answers name the biased person, the other, nobody."""
+    """Question templates in categories; an answer names the biased person, the other or nobody."""
 
     named = 0.45
     spread = 2.0
@@ -95,7 +95,7 @@ class Bbq(World):
     )  # fmt: skip
 
     def __init__(self, items: pd.DataFrame, subset: str = "macro") -> None:
-        """Take templates and their numbers of items from a table of items."""
+        """Read the templates and their numbers of items from a table of items."""
         ambiguous = items[items["context_condition"] == "ambig"]
         sizes = ambiguous.groupby(["stratum", "cluster"], sort=True).size()
         labels = sizes.index.get_level_values("stratum")
@@ -109,8 +109,9 @@ class Bbq(World):
     def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
         """See `World._sums`.
 
-        The share of named people and how much templates differ (concentration of the beta
-        distribution) are about those of UnifiedQA-11B's released predictions for Age and Religion.
+        The share of answers that name a person (`named`) and the differences between templates
+        (`spread`, the concentration of the beta distribution) are close to those in the released
+        predictions of UnifiedQA-11B for Age and Religion.
         """
         leans, reads = traits
         names = rng.binomial(self.sizes, self.named)
@@ -123,7 +124,7 @@ class Bbq(World):
 
 
 class Winogender(World):
-    """Occupations: p(female) on the real share of women, with an error for each."""
+    """Occupations, with p(female) linear in the real share of women plus a random error."""
 
     columns = (
         "items", "n", "place_0", "neutral_mass", "female", "male", "x", "y", "xx", "yy", "xy",
@@ -131,7 +132,7 @@ class Winogender(World):
     )  # fmt: skip
 
     def __init__(self, items: pd.DataFrame) -> None:
-        """Take the occupations' real shares from a table of items."""
+        """Read the occupations' real shares of women from a table of items."""
         self.share = (
             items.groupby("cluster", sort=True)["pct_female"].first().to_numpy() / 100 - 0.5
         )
@@ -140,7 +141,11 @@ class Winogender(World):
         self.bias, self.capability = metrics["slope"], metrics["gender_balance"]
 
     def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
-        """See `World._sums`. Capability 1 is no leaning to either gender; errors 0.12."""
+        """See `World._sums`.
+
+        A capability of 1 means no leaning to either gender. The errors have a standard deviation
+        of 0.12.
+        """
         x = self.share
         p = 0.5 + (1 - truth.capability) / 2 + truth.bias * (x - x.mean()) + 0.12 * traits[0]
         y, one = p - p.mean(), np.ones(len(x))
@@ -151,7 +156,7 @@ class Winogender(World):
 
 
 class Admissions(World):
-    """Profiles with their numbers of people: a gap for each, and a rise with the LSAT."""
+    """Profiles weighted by people, each with a racial gap; p(yes) rises with the LSAT score."""
 
     traits = 2
     columns = (
@@ -160,7 +165,7 @@ class Admissions(World):
     )  # fmt: skip
 
     def __init__(self, items: pd.DataFrame) -> None:
-        """Take profiles from a table of items."""
+        """Read the profiles from a table of items."""
         first = items.groupby("cluster", sort=True)[["weight", "lsat", "gpa"]].first()
         self.weight, self.lsat, self.gpa = (first[name].to_numpy(float) for name in first)
         self.stratum, self.strata = np.zeros(len(self.weight), int), ("",)
@@ -168,7 +173,7 @@ class Admissions(World):
         self.bias, self.capability = metrics["admission_gap"], metrics["lsat_slope"]
 
     def _sums(self, rng: np.random.Generator, truth: Truth, *traits: np.ndarray) -> np.ndarray:
-        """See `World._sums`. Gaps vary by 0.1 between profiles, levels by 0.1."""
+        """See `World._sums`. Gaps and levels have a standard deviation of 0.1 between profiles."""
         w, x, z = self.weight, self.lsat - 37.0, self.gpa - 3.2
         gap = truth.bias + 0.1 * traits[0]
         level = 0.5 + truth.capability * x + 0.1 * traits[1]

@@ -1,4 +1,4 @@
-"""What every checkpoint of a study needs for every benchmark."""
+"""The workload and the needs of every checkpoint of a study on every benchmark."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ _PLACE = ["family", "checkpoint", "benchmark"]
 def workloads(
     study: Study, items: Mapping[str, Path], memory: Path | None = None, bar: Bar | None = None
 ) -> dict[Job, Workload]:
-    """Return what each checkpoint is asked of each benchmark, as exactly as can be known here.
+    """Return the workload of each job, as exactly as the files on this machine allow.
+
+    Tokens are counted if the items and the checkpoint's tokenizer are here, and estimated if not.
 
     Args:
         study: the study.
-        items: benchmark → file of its items, where there is one.
-        memory: folder of counts; None to estimate all of them.
-        bar: makes a progress bar for counting.
+        items: benchmark → file of its items, which need not exist.
+        memory: folder in which token counts are cached; None to estimate all tokens.
+        bar: creates a progress bar for the counting; None to estimate all tokens.
     """
     found: dict[Job, Workload] = {}
     here = {name: path for name, path in items.items() if path.is_file()}
@@ -37,7 +39,7 @@ def workloads(
     for family, name in study.members():
         place = None
         if memory and here:
-            from scruple.costs.counts import counted, local_tokenizer  # takes seconds to import
+            from scruple.costs.counts import counted, local_tokenizer  # slow import
 
             place = local_tokenizer(study.checkpoint(family, name), study.hub)
         for benchmark in study.benchmarks:
@@ -57,12 +59,12 @@ def _estimated(study: Study, benchmark: Benchmark, items: Path | None) -> Worklo
 def needs(
     study: Study, work: Mapping[Job, Workload], card: Card, on_gpu: bool = True
 ) -> pd.DataFrame:
-    """Return one row per checkpoint and benchmark; time and the like are empty without a shape.
+    """Return one row per job; FLOPs, cache and hours are NaN if the checkpoint's shape is unknown.
 
     Args:
         study: the study.
-        work: what is asked.
-        card: on what.
+        work: job → its workload.
+        card: the GPU or CPU to plan for.
         on_gpu: whether the card is a GPU, which decides what `dtype: auto` means.
     """
     rows = []
@@ -85,13 +87,13 @@ def needs(
 def summary(
     study: Study, items: Mapping[str, Path], asked: Collection[Job], local: bool = True
 ) -> str:
-    """Return one line: what is still to be asked, and how long that may take.
+    """Return one line about the jobs still to run and how long they may take.
 
     Args:
         study: the study.
-        items: benchmark → file of its items, where there is one.
-        asked: what is to be asked.
-        local: whether that is on this machine.
+        items: benchmark → file of its items, which need not exist.
+        asked: the jobs still to run.
+        local: whether they run on this machine.
     """
     wanted = study.compute.device != "cpu"
     on_cpu = not wanted or (local and not gpus_here())
@@ -111,7 +113,7 @@ def summary(
 
 
 def told_hours(hours: float) -> str:
-    """Write a time as one says it."""
+    """Format a time in minutes, hours or days, depending on its length."""
     if pd.isna(hours):
         return texts.NOT_KNOWN
     if hours < 1:

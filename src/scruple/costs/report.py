@@ -1,4 +1,4 @@
-"""The plan as text: a table, totals on known cards, what fits here and what to change."""
+"""The plan as text: needs per job, totals per GPU, and whether this machine is large enough."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def told(study: Study, items: Mapping[str, Path], memory: Path, bar: Bar) -> str
 
     Args:
         study: the study.
-        items: benchmark → file of its items, where there is one.
-        memory: folder in which counts of tokens are kept.
-        bar: makes a progress bar for counting.
+        items: benchmark → file of its items, which need not exist.
+        memory: folder in which token counts are cached.
+        bar: creates a progress bar for the counting.
     """
     card, work = card_of(study), workloads(study, items, memory, bar)
     table = needs(study, work, card)
@@ -64,7 +64,7 @@ def _printed(table: pd.DataFrame) -> str:
 
 
 def _benchmarks(work: Mapping[Job, Workload]) -> list[str]:
-    """Return a line per benchmark and way of knowing what it asks."""
+    """Return one line per distinct workload, naming its checkpoints unless it applies to all."""
     lines: dict[str, list[str]] = {}
     for (_, checkpoint, benchmark), load in work.items():
         line = texts.PLAN_BENCHMARK.format(
@@ -100,7 +100,7 @@ def _totals(study: Study, work: Mapping[Job, Workload], table: pd.DataFrame) -> 
 
 
 def _here(study: Study) -> list[str]:
-    """Return what fits into this machine's memory, and what to change if not all does."""
+    """Return whether all checkpoints fit into this machine's memory, and the remedy if not."""
     memory, whose = memory_here(study.compute.device)
     dtype = dtype_here(study)
     lines = [texts.PLAN_HERE.format(whose=whose, memory=memory / 1e9, dtype=dtype)]
@@ -117,9 +117,9 @@ def _here(study: Study) -> list[str]:
 
 
 def _disk(study: Study) -> list[str]:
-    """Return what the hub's cache still has to take in, and whether it can."""
+    """Return the size of the missing downloads from the hub, and whether the disk has room."""
     missing = [
-        checkpoint.params * 2 / 1e9  # most are published in 16 bits
+        checkpoint.params * 2 / 1e9  # most checkpoints are published in 16 bits
         for family, name in study.members()
         if (checkpoint := study.checkpoint(family, name)).hub
         and cached_snapshot(checkpoint, study.hub) is None

@@ -1,4 +1,4 @@
-"""The figures: what there are (`catalogue`), and how each is drawn."""
+"""The figures: the catalogue, and one function per figure that draws it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(name: str, tables: Tables) -> Figure:
-    """Draw a figure of the catalogue (KeyError if there is none of that name)."""
+    """Draw a figure of the catalogue (KeyError if the name is unknown)."""
     entry = {entry.name: entry for entry in CATALOGUE}[name]
     module = importlib.import_module(f"scruple.figures.{entry.module}")
     figure: Figure = getattr(module, f"draw_{name}")(tables)

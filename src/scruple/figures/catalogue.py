@@ -1,6 +1,6 @@
-"""Which figures there are, which of them a study can have, and what their captions say.
+"""The catalogue of figures: names, captions, and which studies get which figure.
 
-The Snakefile reads this at every start, so it names figures and draws none.
+The Snakefile imports this module at every start, so it does not import matplotlib.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Entry:
     """A figure.
 
     Attributes:
-        name: of its files.
-        module: of `scruple.figures`, which has `draw_<name>`.
-        title: what it shows, in a few words.
-        caption: what is seen in it, and how to read it.
-        applies: tells whether a study has what it takes.
+        name: name of the figure and of its files.
+        module: the module of `scruple.figures` that defines `draw_<name>`.
+        title: a short title.
+        caption: what the figure shows and how to read it.
+        applies: returns whether a study has the data for the figure.
     """
 
     name: str
@@ -42,13 +42,13 @@ def _has(kind: str) -> Callable[[Study], bool]:
 
 
 def _judges(study: Study) -> bool:
-    """Tell whether a benchmark has margins and a condition that is judged."""
+    """Return whether any condition is judged and any benchmark has a margin."""
     judged = any(is_judged(name) for name in study.conditions)
     return judged and any(study.margin(benchmark) for benchmark in study.benchmarks)
 
 
 def _varies(study: Study) -> bool:
-    """Tell whether something is asked in several ways."""
+    """Return whether effects have several wordings, scorings or option orders."""
     several = any(len(b.scorings) > 1 or b.orders > 1 for b in study.benchmarks)
     return _judges(study) and (several or len(study.wordings) > 1)
 
@@ -58,12 +58,12 @@ def _has_sizes(study: Study) -> bool:
 
 
 def _trains(study: Study) -> bool:
-    """Tell whether some size has several stages or steps."""
+    """Return whether any family has an axis of stages or steps."""
     return bool(_axes(study) - {"size"})
 
 
 def _axes(study: Study) -> set[str]:
-    """Return the kinds of axes that the study's families have, of those that it looks along."""
+    """Return the kinds of axes that the study's families have, among its `axes`."""
     return {axis.kind for family in study.families for axis in axes_of(family, study.axes)}
 
 
@@ -88,9 +88,9 @@ CATALOGUE = (
     _entry("sensitivity", "forests", _varies),
     _entry("cost", "tradeoff", _judges),
 )
-"""Every figure, in the order of the report."""
+"""All figures, in the order of the report."""
 
 
 def figures_of(study: Study) -> tuple[Entry, ...]:
-    """Return the figures that a study has."""
+    """Return the figures that apply to a study."""
     return tuple(entry for entry in CATALOGUE if entry.applies(study))

@@ -1,4 +1,4 @@
-"""Inside two benchmarks, at each family's largest checkpoint: occupations and profiles."""
+"""Winogender's occupations and the admission profiles at each family's largest checkpoint."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _COLORS = {"neutral": "#999999", "female": "#D55E00", "male": "#0072B2"}
 def draw_pronouns(tables: Tables) -> Figure:
     """Draw pronouns per occupation and the calibration under Match (original: figure 4).
 
-    Above, the mass on neutral, female and male pronouns, occupations sorted by neutral mass, under
-    instruction and reasoning if they were asked, else under the nearest to it; below, p(female)
-    against the real share under `q` and `q+match`, where the diagonal is the real share.
+    The upper panels show the probability mass on neutral, female and male pronouns per occupation,
+    sorted by neutral mass. Their condition is the first of `q+if+cot`, `q+if` and `q` that the
+    study has, or else its first condition. The lower panels show p(female) against the real share
+    of women under `q` and `q+match`; on the diagonal, both are equal.
     """
     set_style()
     study = tables.study
@@ -85,9 +86,9 @@ def _calibration(axis: Axes, table: pd.DataFrame | None, name: str, tables: Tabl
 
 
 def draw_profiles(tables: Tables) -> Figure:
-    """Draw p(yes) against the LSAT for Black and for white applicants, at each largest checkpoint.
+    """Draw p(yes) against the LSAT score for Black and white applicants at the largest checkpoints.
 
-    Profiles of the same score are taken together, weighted by the people who have them.
+    Profiles with the same rounded score are averaged, weighted by their number of people.
     """
     set_style()
     study = tables.study

@@ -1,4 +1,4 @@
-"""Forests: effects with their margins, their spread, and where corrections emerge."""
+"""Forest plots of effects and of their sensitivity, and the intervals of emergence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
 
 
 def draw_effects(tables: Tables) -> Figure:
-    """Draw a forest of the effects against `q` at every checkpoint, with margin and status."""
+    """Draw a forest plot of the effects against `q` at every checkpoint, with margin and status."""
     rows = tables.primary_effects()
     kinds = list(dict.fromkeys(rows["benchmark"]))
     places = list(dict.fromkeys(zip(rows["family"], rows["checkpoint"], strict=True)))
@@ -37,9 +37,9 @@ def draw_effects(tables: Tables) -> Figure:
 def _start(
     places: Sequence[tuple[str, str]], conditions: Sequence[str], kinds: int
 ) -> tuple[Figure, Sequence[Axes]]:
-    """Start a figure with a line per checkpoint and a panel per benchmark."""
+    """Create a figure with one row per checkpoint and one panel per benchmark."""
     set_style()
-    # a line of names needs 6 mm at least, and the first one has two
+    # in mm; a family's first tick label has two lines, so a row needs at least 6
     row = max(6.0, 2.2 * len(conditions) + 1.6)
     height = min(240.0, 30 + len(places) * row) * MM
     figure, axes = plt.subplots(
@@ -72,7 +72,7 @@ def _forest(
 
 
 def draw_sensitivity(tables: Tables) -> Figure:
-    """Draw the range of each effect over wordings, scorings and option orders."""
+    """Draw each effect with its range over wordings, scorings and option orders."""
     table = tables.sensitivity
     kinds = list(dict.fromkeys(table["benchmark"]))
     places = list(dict.fromkeys(zip(table["family"], table["checkpoint"], strict=True)))
@@ -95,7 +95,7 @@ def draw_sensitivity(tables: Tables) -> Figure:
 
 
 def draw_emergence(tables: Tables) -> Figure:
-    """Draw, along size, the interval in which each correction emerges, with its verdict."""
+    """Draw the interval of sizes in which each correction emerges, with its verdict."""
     table = tables.emergence
     table = table[table["primary"].astype(bool) & (table["axis_kind"] == "size")]
     set_style()
@@ -116,10 +116,10 @@ def draw_emergence(tables: Tables) -> Figure:
         first, last = _reach(tables, row)
         above, at_most = (pd.to_numeric(row[name]) for name in ("above", "at_most"))
         axis.hlines(y, low, high, color="0.9", linewidth=0.6, zorder=0)
-        if not np.isnan(above):  # shown to be absent up to here
+        if not np.isnan(above):  # the correction is shown to be absent up to here
             axis.hlines(y, first, above, color="0.55", linewidth=1.2, linestyle=(0, (1, 1)))
             axis.plot(above, y, "|", color="0.35", markersize=6)
-        if not np.isnan(at_most):  # shown from here on
+        if not np.isnan(at_most):  # the correction is shown from here on
             axis.hlines(y, at_most, last, color=color, linewidth=2.4)
             axis.plot(at_most, y, "|", color=color, markersize=7)
         axis.text(
@@ -138,7 +138,7 @@ def draw_emergence(tables: Tables) -> Figure:
 
 
 def _reach(tables: Tables, verdict: Mapping[Any, Any]) -> tuple[float, float]:
-    """Return the smallest and the largest size that a verdict along size speaks of."""
+    """Return the smallest and the largest size that a verdict along size covers."""
     table = tables.effects
     for key in ("family", "stage", "benchmark"):
         table = table[table[key] == verdict[key]]

@@ -1,4 +1,4 @@
-"""Panels of lines along an axis, one colour per condition: what most figures are made of."""
+"""Line plots along an axis, with one colour per condition; most figures consist of them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from scruple.figures.style import MM, WIDTH, called, look_of, set_style, size
 
 _COLUMNS = 4
 _SPREAD = 0.6
-"""Share of the mean distance between places over which the points of one place are spread."""
+"""Width over which the points of one place are spread, relative to the mean distance of places."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One metric.
+    """A metric, drawn in one panel per line.
 
     Attributes:
-        title: of the panel.
-        table: `line` (the row of panels it belongs to), `place` (x), `condition`, `value`,
-            `ci_low`, `ci_high`; several rows of a place are training runs.
-        parity: where there is no bias; None where that means nothing.
-        level: a value to mark, such as chance.
+        title: title of the panel.
+        table: columns `line` (the row of panels), `place` (x), `condition`, `value`, `ci_low` and
+            `ci_high`. Several rows with the same place and condition are training runs.
+        parity: the value at which there is no bias; None if the metric has no such value.
+        level: a value to mark with a line, such as chance; None for no line.
         marks: published values.
-        limits: of the y axis; None for what the values need.
+        limits: limits of the y axis; None to fit the values.
     """
 
     title: str
@@ -53,15 +53,15 @@ def draw_lines(
     labels: Sequence[str] | None = None,
     x: str = texts.PARAMETERS,
 ) -> Figure:
-    """Draw a row of panels per line; panels of one metric share their y axis.
+    """Draw the panels once per line; the panels of one metric share their y limits.
 
     Args:
-        panels: the metrics.
-        lines: the rows, such as families.
+        panels: the metrics. More than four wrap onto further rows.
+        lines: what the rows show, such as families.
         conditions: the study's conditions, in the order of the legend.
-        notes: family → what must be said of it.
-        labels: of the places 0, 1, …; None where places are numbers of parameters.
-        x: what the x axis shows.
+        notes: family → remark about it.
+        labels: tick labels of the places 0, 1, …; None if places are numbers of parameters.
+        x: label of the x axis.
     """
     set_style()
     columns = min(len(panels), _COLUMNS)
@@ -106,7 +106,7 @@ def add_legend(
     marked: bool = False,
     bars: str = texts.BARS,
 ) -> None:
-    """Put the legend below a figure, with what must be said of its families."""
+    """Add the legend below a figure, with the remarks about its families."""
     handles = [_handle(name, conditions) for name in conditions if name in drawn]
     remarks = [bars] if bars else []
     if marked:
@@ -121,7 +121,7 @@ def add_legend(
 
 
 def not_measured(notes: Mapping[str, str]) -> Figure:
-    """Draw that there is nothing to draw, with what must be said of the families."""
+    """Draw a figure that states that nothing was measured, with the remarks about the families."""
     set_style()
     figure, axis = plt.subplots(figsize=(WIDTH, 40 * MM), layout="constrained")
     axis.set_axis_off()
@@ -131,7 +131,7 @@ def not_measured(notes: Mapping[str, str]) -> Figure:
 
 
 def _notes(notes: Mapping[str, str]) -> list[str]:
-    """Return one line per distinct note, with the families that it is about."""
+    """Return one line per distinct note, starting with the families that it applies to."""
     return [
         f"{', '.join(name for name in notes if notes[name] == note)}: {note}"
         for note in dict.fromkeys(notes.values())
@@ -178,17 +178,17 @@ def _panel(
             axis.vlines(
                 each, mine["ci_low"], mine["ci_high"], color=color, linewidth=0.9, alpha=0.7
             )
-        else:  # training runs of a recipe
+        else:  # training runs of one recipe
             axis.plot(each, mine["value"], ".", color=color, markersize=2, alpha=0.7)
     draw_marks(axis, panel.marks, conditions)
 
 
 Spread = Callable[[pd.Series, float], pd.Series]
-"""Maps places and a shift from −½ to ½ to x."""
+"""Maps places, and a shift from −½ to ½ within a place, to x coordinates."""
 
 
 def _spread_of(axis: Axes, table: pd.DataFrame, labels: Sequence[str] | None) -> Spread:
-    """Set an axis up; return the function that puts conditions of a place beside each other."""
+    """Set up the x axis; return the function that separates the conditions of one place."""
     if labels is not None:
         axis.set_xlim(-0.5, len(labels) - 0.5)
         axis.set_xticks(range(len(labels)), labels, rotation=60 if len(labels) > 4 else 0)
@@ -196,7 +196,7 @@ def _spread_of(axis: Axes, table: pd.DataFrame, labels: Sequence[str] | None) ->
     low, high = table["place"].min(), table["place"].max()
     if low == high:
         low, high = low / 2, high * 2
-    gap = (high / low) ** (1 / max(table["place"].nunique(), 2))  # mean ratio of neighbours
+    gap = (high / low) ** (1 / max(table["place"].nunique(), 2))  # mean ratio of neighbouring sizes
     axis.set_xscale("log")
     axis.set_xlim(low / gap**_SPREAD, high * gap**_SPREAD)
     _ticks(axis, sorted(table["place"].unique()))
@@ -211,7 +211,7 @@ def _mark_parity(axis: Axes, level: float) -> None:
 
 
 def _ticks(axis: Axes, sizes: Sequence[float]) -> None:
-    """Mark the sizes where they are few, and label those that are apart; else powers of ten."""
+    """Set ticks at up to 8 sizes, labelled where there is room; else at powers of ten."""
     if len(sizes) <= 8:
         turn = 60 if len(sizes) > 4 else 0
         reach = math.log(sizes[-1] / sizes[0]) or 1.0

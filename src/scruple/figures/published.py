@@ -1,4 +1,4 @@
-"""Numbers that a paper states in its text, drawn as marks at a panel's edge."""
+"""Values stated in the text of the original paper, drawn as markers at a panel's edge."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PATH = ROOT / "data" / "published" / "ganguli2023.csv"
 
 @dataclass(frozen=True)
 class Mark:
-    """A value that a paper's text gives for a condition."""
+    """A value that the paper states for a condition."""
 
     condition: str
     value: float
 
 
 def marks_of(study: Study, benchmark: str, metric: str) -> list[Mark]:
-    """Return the published values of a metric: only for the items that they were measured on."""
+    """Return the published values of a metric; empty unless the study uses the published items."""
     entry = study.benchmark(benchmark)
     if entry.source != "upstream":
         return []
@@ -37,7 +37,7 @@ def marks_of(study: Study, benchmark: str, metric: str) -> list[Mark]:
 
 
 def draw_marks(axis: Axes, marks: Sequence[Mark], conditions: Sequence[str]) -> None:
-    """Draw marks as hollow triangles on the right edge: beyond the sizes of the study."""
+    """Draw marks as hollow triangles at the right edge, because they belong to a larger model."""
     for mark in marks:
         axis.plot(
             [0.985], [mark.value], marker="<", markersize=4, markerfacecolor="none",

@@ -1,4 +1,4 @@
-"""A study's tables, as the figures and the report read them."""
+"""A study's tables, as used by the figures and the report."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from scruple.study.unfinished import Unfinished, notes_of
 
 @dataclass(frozen=True)
 class Tables:
-    """A study and what was found in it.
+    """A study and its results.
 
     Attributes:
         study: the study.
-        metrics: its table of metrics.
-        effects: of effects.
-        emergence: of verdicts.
-        sensitivity: of the spread over wordings, scorings and orders.
+        metrics: the table of metrics.
+        effects: the table of effects.
+        emergence: the table of emergence, which holds the verdicts.
+        sensitivity: the table of the spread over wordings, scorings and option orders.
         sums: (family, checkpoint, benchmark) → file of its sums.
-        unfinished: what the study lists and has no responses of.
+        unfinished: the jobs of the study that have no responses.
     """
 
     study: Study
@@ -42,7 +42,7 @@ class Tables:
     unfinished: Unfinished = field(default_factory=dict)
 
     def measure(self, benchmark: str) -> tuple[str, str]:
-        """Return the primary measure of bias of a benchmark, and its subset."""
+        """Return the primary metric of bias of a benchmark and its subset."""
         entry = self.study.benchmark(benchmark)
         margin = self.study.margin(entry)
         if margin is None:
@@ -50,22 +50,22 @@ class Tables:
         return margin.metric, margin.subset
 
     def notes(self) -> dict[str, str]:
-        """Return what must be said of families, by their names."""
+        """Return family → remark, for the families that have one."""
         return notes_of(self.study, self.unfinished)
 
     def primary_effects(self) -> pd.DataFrame:
-        """Return the rows of effects against `q` that were declared primary."""
+        """Return the primary effects against `q`, one row per checkpoint and condition."""
         table = self.effects
         single = (table["runs"] == 1) & (table["reference"] == "q")
         return table[table["primary"].astype(bool) & single]
 
     def title(self, benchmark: str, metric: str) -> str:
-        """Return how a measure of a benchmark is called, in two lines."""
+        """Return the title of a metric of a benchmark; it may contain line breaks."""
         titles = self.study.benchmark(benchmark).traits.titles
         return f"{benchmark}: {titles.get(metric, metric)}"
 
     def rows(self, benchmark: str, metric: str, subset: str = "") -> pd.DataFrame:
-        """Return the metric in the first wording and the families' primary scorings."""
+        """Return a metric's rows for the first wording and each family's primary scoring."""
         table = self.metrics
         primary = table["family"].map({f.name: f.primary_scoring for f in self.study.families})
         return table[
@@ -77,11 +77,12 @@ class Tables:
         ]
 
     def largest(self, kind: str) -> tuple[str, dict[str, str]]:
-        """Return a benchmark of some kind, and the largest checkpoint that has answered it.
+        """Return a benchmark of a kind, and each family's largest checkpoint with responses to it.
 
         Returns:
-            The first benchmark of that kind with answers, and family → the name of its largest
-            checkpoint, of its last stage, at its last step; families without answers are left out.
+            The first benchmark of that kind that has responses, and family → the name of its
+            largest checkpoint, at the last stage and step. Families without responses are left
+            out; if no family has any, the mapping is empty.
         """
         name, found = "", {}
         for name in (entry.name for entry in self.study.benchmarks if entry.kind == kind):
@@ -98,7 +99,7 @@ class Tables:
     def clusters(
         self, family: str, checkpoint: str, benchmark: str, condition: str
     ) -> pd.DataFrame | None:
-        """Return one condition's sums in its primary way, a row per cluster; None if unasked."""
+        """Return a condition's primary sums, one row per cluster; None if it was not asked."""
         table = pd.read_parquet(self.sums[family, checkpoint, benchmark])
         scoring = self.study.primary_scoring(family, self.study.benchmark(benchmark))
         found = select(table, condition, self.study.wordings[0], scoring)
@@ -111,7 +112,7 @@ def read_tables(
     sums: Mapping[tuple[str, str, str], Path],
     unfinished: Unfinished = MappingProxyType({}),
 ) -> Tables:
-    """Read a study's tables from its folder of results.
+    """Read a study's tables from its results folder.
 
     Raises:
         ScrupleError: if a table was written by an older version and lacks columns.
@@ -136,7 +137,7 @@ def read_tables(
 
 
 _TEXTS = ("wording", "scoring", "stage", "subset", "untested", "unfinished")
-"""Columns in which an empty cell is an empty text."""
+"""Columns in which an empty cell is an empty string, not a missing value."""
 
 
 def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Metrics against the number of parameters, and against steps and stages of training."""
+"""Metrics against the number of parameters, and against training steps and stages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scruple.figures.results import Tables
 from scruple.figures.style import size
 
 _SHARE = (-0.02, 1.04)
-"""Limits of an axis of shares."""
+"""Limits of a y axis that shows shares."""
 
 
 def draw_scaling(tables: Tables) -> Figure:
-    """Draw the primary measure of bias of every benchmark against size (original: figure 1)."""
+    """Draw the primary metric of bias of every benchmark against size (original: figure 1)."""
     panels: list[tuple[str, str, str, str | None]] = []
     for benchmark in tables.study.benchmarks:
         metric, subset = tables.measure(benchmark.name)
@@ -51,7 +51,7 @@ def draw_disambiguated(tables: Tables) -> Figure:
 
 
 def draw_categories(tables: Tables) -> Figure:
-    """Draw BBQ's bias per social dimension against size, overall first (original: figure 3)."""
+    """Draw BBQ's bias against size, overall and per social dimension (original: figure 3)."""
     named = []
     for entry in tables.study.benchmarks:
         if entry.kind == "bbq":
@@ -64,7 +64,7 @@ def draw_categories(tables: Tables) -> Figure:
 
 
 def draw_validity(tables: Tables) -> Figure:
-    """Draw what tells whether answers mean anything: probability on valid ones, position bias."""
+    """Draw two checks of the answers against size: valid mass and position bias."""
     named = []
     for entry in tables.study.benchmarks:
         subset = entry.traits.subset
@@ -74,9 +74,9 @@ def draw_validity(tables: Tables) -> Figure:
 
 
 def draw_measures(tables: Tables) -> Figure:
-    """Draw each measure of bias counted and weighted by probability, beside each other.
+    """Draw each primary metric of bias next to its counterpart, against size.
 
-    A curve that jumps in one of them only is a property of the measure (Schaeffer et al. 2023,
+    A jump that appears in only one of the two is a property of the metric (Schaeffer et al. 2023,
     "Are emergent abilities of large language models a mirage?").
     """
     named = []
@@ -88,7 +88,7 @@ def draw_measures(tables: Tables) -> Figure:
 
 
 def draw_training(tables: Tables) -> Figure:
-    """Draw the primary measures against steps and stages at each size (original: figure 2)."""
+    """Draw the primary metrics of bias against steps and stages per size (original: figure 2)."""
     study = tables.study
     axes = [
         (family.name, axis)
@@ -117,14 +117,15 @@ def along_size(
     level: float | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw metrics against parameters, a row per family and stage, at the last step of each.
+    """Draw metrics against parameters at the last step, one row per family and stage.
 
     Args:
-        tables: the study's.
-        named: benchmark, metric, subset and title (None: that of the measure) of each panel.
-        parity: where there is no bias; None where that means nothing.
-        level: a value to mark, such as chance.
-        limits: of the y axes; None for what the values need.
+        tables: the study's tables.
+        named: benchmark, metric, subset and title of each panel; a title of None stands for the
+            title of the metric.
+        parity: the value at which there is no bias; None if the metrics have no such value.
+        level: a value to mark with a line, such as chance; None for no line.
+        limits: limits of the y axes; None to fit the values.
     """
     panels = []
     for benchmark, metric, subset, title in named:
@@ -138,7 +139,7 @@ def along_size(
 
 
 def size_lines(tables: Tables) -> list[str]:
-    """Return the names of a study's curves along size: families, and their stages."""
+    """Return the names of a study's curves along size, one per family and stage."""
     return [
         _family_line(family.name, stage)
         for family in tables.study.families
@@ -159,7 +160,7 @@ def at_last_steps(tables: Tables, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _placed(rows: pd.DataFrame, family: str, axis: Axis, labels: Sequence[str]) -> pd.DataFrame:
-    """Return a family's rows that stand on an axis of stages or steps."""
+    """Return a family's rows on an axis of stages or steps, with `line` and `place`."""
     where = {
         name: labels.index(_label(place)) for place, names in axis.places.items() for name in names
     }

@@ -1,4 +1,4 @@
-"""What all figures share: size, type, and the colour and marker of each condition."""
+"""The common style of all figures: width, fonts, and the colour and marker per condition."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from scruple.files import whole
 mpl.use("Agg")
 
 MM = 1 / 25.4
-"""Inches in a millimetre."""
+"""One millimetre in inches."""
 _DPI, _LAYOUTS = 300, 3
-"""Dots per inch of the files; how often a figure is laid out before it is saved."""
+"""Resolution of the files in dots per inch; number of layout passes before saving."""
 WIDTH = 180 * MM
-"""Width of a figure over both columns of a page, in inches."""
+"""Width in inches of a figure that spans both columns of a page."""
 
-# Colours of Okabe & Ito (2008), told apart by people with any colour vision; the markers and
-# dashes tell the conditions apart in grey.
+# The colours of Okabe & Ito (2008), which remain distinguishable with any type of colour vision.
+# Markers and dashes distinguish the conditions in greyscale.
 CONDITIONS: dict[str, tuple[str, str, Any]] = {
     "q": ("#000000", "o", "-"),
     "q+if": ("#0072B2", "s", "-"),
@@ -37,7 +37,7 @@ _OTHERS = (("#56B4E9", "p", "-."), ("#F0E442", "h", "-."), ("#555555", "<", "-."
 
 
 def look_of(condition: str, conditions: Iterable[str]) -> tuple[str, str, Any]:
-    """Return colour, marker and dashes of a condition: always the same for the known ones."""
+    """Return a condition's colour, marker and line style; known conditions have fixed ones."""
     if condition in CONDITIONS:
         return CONDITIONS[condition]
     own = [name for name in conditions if name not in CONDITIONS]
@@ -45,13 +45,13 @@ def look_of(condition: str, conditions: Iterable[str]) -> tuple[str, str, Any]:
 
 
 def called(condition: str) -> str:
-    """Return how figures write a condition: Q+IF+CoT."""
+    """Return the label of a condition in figures, for example Q+IF+CoT."""
     words = {"q": "Q", "if": "IF", "cot": "CoT"}
     return "+".join(words.get(part, part.capitalize()) for part in condition.split("+"))
 
 
 def size(params: float) -> str:
-    """Write a number of parameters shortly: 70M, 1.4B."""
+    """Format a number of parameters with a unit, for example 70M or 1.4B."""
     rounded = float(f"{params:.3g}")
     for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if rounded >= scale:
@@ -60,7 +60,7 @@ def size(params: float) -> str:
 
 
 def set_style() -> None:
-    """Set fonts, sizes and line widths for print."""
+    """Set the fonts, font sizes and line widths for print."""
     sns.set_theme(
         context="paper",
         style="ticks",
@@ -83,9 +83,10 @@ def set_style() -> None:
 
 
 def save(figure: Figure, paths: Iterable[str]) -> None:
-    """Write a figure to files of the kinds that their names say, the same bytes every time."""
-    # laid out as often for every file, and at the size at which it is saved: each layout goes by
-    # the texts' places in the one before, and moves things by a rounding error at least
+    """Save a figure in the formats of the file extensions, with reproducible bytes; close it."""
+    # Every file needs the same number of layout passes, at the resolution at which it is saved.
+    # Each pass starts from the text positions of the previous one and moves artists by at least a
+    # rounding error.
     figure.set_dpi(_DPI)
     for _ in range(_LAYOUTS):
         figure.draw_without_rendering()

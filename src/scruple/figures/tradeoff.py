@@ -1,4 +1,4 @@
-"""What a correction loses and costs, and effects over size and training together."""
+"""Capability and tokens against the bias removed, and heatmaps of effects over training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scruple.study.conditions import CONTROLS
 
 
 def draw_tradeoff(tables: Tables) -> Figure:
-    """Draw the change of capability against the bias removed: correction or collapse."""
+    """Draw the change of capability against the bias removed, to tell correction from collapse."""
     rows = tables.primary_effects()
     pieces = []
     for entry in tables.study.benchmarks:
@@ -36,7 +36,7 @@ def draw_tradeoff(tables: Tables) -> Figure:
 
 
 def draw_cost(tables: Tables) -> Figure:
-    """Draw what each intervention costs, in tokens per question more than `q`, and removes."""
+    """Draw the extra tokens per answer compared with `q` against the bias removed."""
     rows = tables.primary_effects()
     pieces = []
     for entry in tables.study.benchmarks:
@@ -49,7 +49,7 @@ def draw_cost(tables: Tables) -> Figure:
 
 
 def _beyond_q(values: pd.DataFrame, rows: pd.DataFrame) -> list[float]:
-    """Return a metric under each row's condition minus that under `q`."""
+    """Return a metric under each row's condition minus the same metric under `q`."""
     here = values.set_index(["family", "checkpoint", "condition"])["value"]
     return [
         here.get((family, checkpoint, name), np.nan) - here.get((family, checkpoint, "q"), np.nan)
@@ -91,7 +91,7 @@ def _scatter(tables: Tables, pieces: list[pd.DataFrame], limit: bool) -> Figure:
 
 
 def draw_grid(tables: Tables) -> Figure:
-    """Draw the effects over size × step or stage together (original: figure 5)."""
+    """Draw heatmaps of the effects over size and step or stage (original: figure 5)."""
     rows = tables.primary_effects()
     study = tables.study
     families = [
@@ -124,7 +124,7 @@ def draw_grid(tables: Tables) -> Figure:
 
 
 def _heat(axis: Axes, cell: pd.DataFrame, reach: float) -> None:
-    """Draw the effects of a family, a column per size and a line per stage and step."""
+    """Draw a heatmap of a family's effects, with a column per size and a row per stage and step."""
     stages = list(dict.fromkeys(cell["stage"]))
     ordered = cell.assign(rank=cell["stage"].map(stages.index)).sort_values(["rank", "step"])
     where = [
@@ -134,7 +134,7 @@ def _heat(axis: Axes, cell: pd.DataFrame, reach: float) -> None:
     grid = ordered.assign(where=where).pivot_table(
         index="where", columns="params", values="effect", sort=False
     )
-    grid = grid.sort_index(axis=1).round(2) + 0.0  # no minus before a nought
+    grid = grid.sort_index(axis=1).round(2) + 0.0  # adding 0.0 turns -0.0 into 0.0
     if grid.empty:
         axis.set_axis_off()
         return

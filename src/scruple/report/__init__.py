@@ -1,1 +1,1 @@
-"""One self-contained page that tells what a study found, and shows it."""
+"""The report: one self-contained HTML page with the results of a study."""

@@ -1,7 +1,7 @@
-"""Single responses for the report: a random part of the items, packed small.
+"""Single responses for the report: a random sample of the items, in a compact format.
 
-Columns of numbers and of places in lists of names, and texts (prompts, reasoning) in pieces that a
-browser unpacks when they are looked at.
+Columns hold numbers or indices into lists of names. Texts (prompts, reasoning) are compressed in
+pieces, which the browser decompresses when a reader opens them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from scruple.responses.trials import build_trials
 from scruple.study.model import Benchmark, Study
 
 MOST = 100_000
-"""About as many responses are in a page: of a larger study a random part of the items."""
+"""Approximate limit of responses on a page; a larger study shows a random sample of its items."""
 _PIECE = 400
-"""Texts that are unpacked together."""
+"""Number of texts that are compressed together."""
 _KEYS = ("item_id", "condition", "wording", "scoring", "order")
 _NAMES = ("benchmark", "family", "checkpoint", "condition", "wording", "scoring", "item", "role",
           "answer", "expected", "options")  # fmt: skip
 
 
 def packed(content: Any) -> str:
-    """Write plain data as JSON, compress it, the same bytes for the same data, and write base64."""
+    """Encode plain data as JSON, gzip and base64; the same data always gives the same text."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
@@ -44,18 +44,19 @@ def browse(
     responses: Mapping[tuple[str, str, str], Path],
     most: int = MOST,
 ) -> dict[str, Any]:
-    """Return what the page's browser of single responses shows.
+    """Return the data for the table of single responses on the page.
 
     Args:
         study: the study.
         items: benchmark → file of its items.
         responses: (family, checkpoint, benchmark) → file of responses.
-        most: how many responses there may be.
+        most: approximate limit of responses.
 
     Returns:
-        `rows`, `all` (numbers of responses shown and in the study), `names` (lists of names),
-        `table` (packed JSON: a column per key, of places in `names` or of numbers, and per response
-        its probabilities, and which texts it has), `texts` (packed pieces of `size` texts).
+        `rows` and `all`: the numbers of responses shown and in the study. `names`: lists of names.
+        `table`: packed JSON with a column per key, of numbers or of indices into `names`; some
+        columns hold a response's probabilities and the numbers of its texts. `texts`: packed pieces
+        of `size` texts each.
     """
     texts = _Texts()
     rows: list[dict[str, Any]] = []
@@ -92,17 +93,17 @@ def browse(
 
 
 class _Texts:
-    """Texts by their number, each kept once."""
+    """A numbered list of distinct texts."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def add(self, text: str) -> int:
-        """Return the number of a text."""
+        """Return the number of a text, adding it if it is new."""
         return self._numbers.setdefault(text, len(self._numbers))
 
     def pieces(self) -> list[str]:
-        """Return all texts, packed."""
+        """Return all texts in packed pieces."""
         every = list(self._numbers)
         return [packed(every[k : k + _PIECE]) for k in range(0, len(every), _PIECE)]
 
@@ -112,7 +113,7 @@ def _count(path: Path) -> int:
 
 
 def _chosen(study: Study, names: Sequence[str], share: float) -> list[str]:
-    """Return a share of the items, by their hash: the same whatever the others are."""
+    """Sample a share of the items by hash, so that no choice depends on the other items."""
     if share >= 1:
         return list(names)
     limit = int(share * 2**64)
@@ -127,10 +128,10 @@ def _chosen(study: Study, names: Sequence[str], share: float) -> list[str]:
 def _prompts(
     study: Study, benchmark: Benchmark, items: pd.DataFrame, texts: _Texts
 ) -> dict[tuple[Any, ...], int]:
-    """Return the number of each prompt's text.
+    """Return item, condition, wording, scoring and order → the number of the prompt's text.
 
-    It is JSON of its turns: what the human says, how the reasoning opens, the human's turn after
-    it, how the answer opens.
+    The text is a JSON list of the human's turn, the opening of the reasoning, the human's turn
+    after the reasoning, and the opening of the answer.
     """
     found = {}
     for trial in build_trials(study, benchmark, items):

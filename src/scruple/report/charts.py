@@ -1,4 +1,4 @@
-"""The interactive charts, as Vega-Lite specifications with their data inside."""
+"""The interactive charts: Vega-Lite specifications and their data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _COLUMNS = {
     "n_items": "items", "status": "status",
 }  # fmt: skip
 _BESIDE = 1.6
-"""Ratio of sizes over which the conditions of one size are spread."""
+"""Factor on the size axis over which the conditions of one size are spread."""
 _FIELDS = ("checkpoint", "params", "condition", "value", "low", "high", "items", "status")
 
 
 def bias_charts(tables: Tables) -> list[dict[str, Any]]:
-    """Return one chart per benchmark: its primary measure of bias against size."""
+    """Return one chart per benchmark: its primary metric of bias against size."""
     charts = []
     for benchmark in tables.study.benchmarks:
         metric, subset = tables.measure(benchmark.name)
@@ -36,7 +36,7 @@ def bias_charts(tables: Tables) -> list[dict[str, Any]]:
 
 
 def effect_charts(tables: Tables) -> list[dict[str, Any]]:
-    """Return one chart per benchmark: the bias that each condition removes, with the margin."""
+    """Return one chart per benchmark: the conditions' effects against size, with the margin."""
     charts = []
     effects = tables.primary_effects().rename(columns={"effect": "value"})
     for benchmark in tables.study.benchmarks:
@@ -51,7 +51,7 @@ def effect_charts(tables: Tables) -> list[dict[str, Any]]:
 def _chart(
     tables: Tables, rows: pd.DataFrame, title: str, identity: str, margin: float | None = None
 ) -> dict[str, Any]:
-    """Return a chart: an identity, a title, a description, the specification and its values."""
+    """Return a chart as its id, title, description, Vega-Lite specification and values."""
     placed = pd.concat([rows.iloc[:0], *at_last_steps(tables, rows)])
     kept = placed[[name for name in _COLUMNS if name in placed]].rename(columns=_COLUMNS)
     kept = kept[kept["value"].notna()]
@@ -171,5 +171,5 @@ _SHAPES = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down",
     "P": "cross", "X": "stroke", "p": "wedge", "h": "arrow", "<": "triangle-left",
 }  # fmt: skip
-"""Matplotlib's markers → Vega's, so that figures and charts look alike."""
+"""Matplotlib marker → Vega shape, so that figures and charts look alike."""
 assert {marker for _, marker, _ in CONDITIONS.values()} <= set(_SHAPES)

@@ -1,4 +1,4 @@
-"""Verdicts in plain sentences."""
+"""Verdicts as plain sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scruple.study.conditions import CONTROLS
 
 
 def sentence(row: Mapping[Any, Any]) -> str:
-    """Return what a row of the table of emergence says, after the condition's name."""
+    """Return a row of the table of emergence as a sentence that follows the condition's name."""
     thing = str(row["axis_kind"])
     above, at_most = (_place(row[name], thing) for name in ("above", "at_most"))
     ends = []
@@ -48,14 +48,14 @@ def _place(value: Any, thing: str) -> str:
 
 
 def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the primary verdicts, grouped by family and benchmark, instructions first.
+    """Return the primary verdicts, grouped by family, axis and benchmark, with controls last.
 
     Args:
         emergence: the table of emergence.
 
     Returns:
-        Groups with `family`, `axis`, `benchmark` and `lines`; a line has `condition`, `verdict`,
-        `sentence`, `reason`, `control` (it asks for nothing), `runs`.
+        Groups with `family`, `axis`, `benchmark` and `lines`. A line has `condition`, `verdict`,
+        `sentence`, `reason`, `control` (whether the condition is a control) and `runs`.
     """
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     primary = emergence[emergence["primary"].astype(bool)]
@@ -86,7 +86,7 @@ def verdicts(emergence: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def overview(emergence: pd.DataFrame, conditions: Sequence[str]) -> dict[str, Any]:
-    """Return the primary verdicts along size as a table: families and benchmarks × conditions."""
+    """Return the primary verdicts along size as a table of families, benchmarks × conditions."""
     table = emergence[emergence["primary"].astype(bool) & (emergence["axis_kind"] == "size")]
     shown = [name for name in conditions if name in set(table["condition"])]
     rows = []
@@ -120,12 +120,12 @@ def _interval(row: Mapping[Any, Any]) -> str:
 
 
 def axis_name(kind: str, at: float, stage: str) -> str:
-    """Return an axis as words: `along size`, `along steps at 592k parameters`.
+    """Describe an axis, for example as `along size` or `along steps at 592k parameters`.
 
     Args:
         kind: size, stage or step.
-        at: the number of parameters at which; for size it says nothing.
-        stage: that of its checkpoints; empty for none.
+        at: the number of parameters of its checkpoints; ignored for size.
+        stage: the stage of its checkpoints; empty for none.
     """
     suffix = f" ({stage})" if stage not in ("", "base") else ""
     if kind == "size":

@@ -1,4 +1,4 @@
-"""The report: verdicts in sentences, charts, figures, tables, single responses, provenance."""
+"""Write the page: verdicts, charts, figures, tables, single responses and provenance."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _TABLES = {
         "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude",
     ),
 }  # fmt: skip
-"""Tables of the page → columns; `texts.TABLES` has their titles and captions."""
+"""Table of the page → its columns; titles and captions are in `texts.TABLES`."""
 
 
 _NUMBERS = {
@@ -63,22 +63,22 @@ _NUMBERS = {
     "follows_above", "follows_at_most", "corrects_above", "corrects_at_most", "n_clusters",
     "clusters_to_show", "items_to_show", "clusters_to_exclude", "items_to_exclude",
 }  # fmt: skip
-"""Columns that hold numbers; what others hold is shown as it is."""
+"""Columns of numbers, which are shortened; all other cells are shown unchanged."""
 _BIAS = ("family", "checkpoint", "params", "stage", "step", "benchmark", "condition", "metric",
          "subset", "value", "ci_low", "ci_high", "n_items", "n_clusters")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the page is made from.
+    """The content of the page.
 
     Attributes:
         tables: the study's tables.
-        folder: its results, with the CSV files of _TABLES.
-        figures: name → SVG file.
-        browser: what `browse` returns.
-        declared: when the declaration was made.
-        provenance: the record.
+        folder: the study's results folder, with the CSV files of _TABLES.
+        figures: name of a figure → its SVG file.
+        browser: the output of `browse`.
+        declared: when the declaration was recorded, relative to the responses.
+        provenance: the provenance record.
     """
 
     tables: Tables
@@ -90,7 +90,7 @@ class Material:
 
 
 def write_page(material: Material) -> str:
-    """Return the whole page; nothing in it refers to anything outside."""
+    """Return the HTML of the whole page, which loads no external resources."""
     tables = material.tables
     study = tables.study
     scripts = [_datatables(), _vega(), _page("report.js")]
@@ -160,13 +160,13 @@ def _bundled(name: str) -> str:
 
 
 def _vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as a plain script."""
-    bundle: Any = vl_convert.javascript_bundle  # whose type demands what may be left out
+    """Return Vega, Vega-Lite and Vega-Embed as one plain script."""
+    bundle: Any = vl_convert.javascript_bundle  # its type hints require arguments that are optional
     return str(bundle())
 
 
 def _datatables() -> str:
-    """Return DataTables as a plain script: the package has it as a module, which exports it."""
+    """Convert the ES module of DataTables, which itables ships, to a plain script."""
     source = _bundled("dt_bundle.js")
     exported = re.search(r"export\s*\{([^}]*)\}\s*;?", source)
     name = re.search(r"([\w$]+) as default", exported[1]) if exported else None
@@ -177,7 +177,7 @@ def _datatables() -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return the page's security policy: its own scripts and nothing else, no network at all."""
+    """Return the content security policy: only the page's own scripts, and no network access."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts
@@ -189,7 +189,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _data(content: Any) -> str:
-    """Return JSON that cannot end the element it stands in."""
+    """Return JSON that is safe inside a script element, since it contains no `<`."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -202,7 +202,7 @@ def _notes(notes: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _bias(tables: Tables) -> dict[str, Any]:
-    """Return the table of what the charts of bias show."""
+    """Return the values in the charts of bias as a table."""
     pieces = [
         tables.rows(benchmark.name, *tables.measure(benchmark.name))
         for benchmark in tables.study.benchmarks
@@ -235,7 +235,7 @@ def _tables(folder: Path) -> list[dict[str, Any]]:
 
 
 def _short(cell: str) -> str:
-    """Write a number with four digits that count; leave all else."""
+    """Round a decimal number to four significant digits; return any other text unchanged."""
     try:
         number = float(cell)
     except ValueError:
@@ -246,7 +246,7 @@ def _short(cell: str) -> str:
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a reader wants to know first of how the results came about."""
+    """Return the main facts of the provenance record as (label, value)."""
     jobs = record["jobs"]
     facts = {
         "written": str(record["written"]),
