@@ -128,3 +128,50 @@ def test_another_number_needs_a_reason_of_its_own(tmp_path):
 
 def test_a_kind_can_be_left_without_margins(tmp_path):
     assert set(overlay(tmp_path, {"bbq": None}).study.margins) == {"winogender", "admissions"}
+
+
+@pytest.mark.parametrize(
+    ("later", "changed"),
+    [
+        ({"margins": {"bbq-own": {"delta": 0.2}}}, ["margins.bbq-own.delta"]),
+        ({"margins": {"bbq-own": {}}}, []),  # the same as its kind's
+        ({"language": {"bbq-own": "en"}}, []),
+        ({"language": {"bbq-own": "control"}}, ["benchmarks.bbq-own.language"]),
+        ({"margins": {"winogender": None}}, ["margins.winogender.metric"]),
+    ],
+)
+def test_what_holds_for_a_benchmark_is_compared_whichever_key_decides_it(tmp_path, later, changed):
+    config = copy.deepcopy(CONFIG)
+    config["benchmarks"] += [{"name": "bbq-own", "kind": "bbq", "source": "own"}]
+    declare(load_study(config), tmp_path)
+    respond(tmp_path, 3)
+    for name, values in later.get("margins", {}).items():
+        whole = config["margins"][name if name in config["margins"] else "bbq"]
+        config["margins"][name] = None if values is None else {**copy.deepcopy(whole), **values}
+    for name, language in later.get("language", {}).items():
+        next(b for b in config["benchmarks"] if b["name"] == name)["language"] = language
+    found = timing(declare(load_study(config), tmp_path))
+    assert found.late == bool(changed)
+    assert set(changed) <= set(found.changed)
+
+
+def test_a_margin_that_is_added_after_responses_is_late(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    margin = config["margins"].pop("winogender")
+    declare(load_study(config), tmp_path)
+    respond(tmp_path, 3)
+    config["margins"]["winogender"] = margin
+    assert timing(declare(load_study(config), tmp_path)).changed == ("margins.winogender",)
+
+
+def test_reasons_and_the_order_of_a_list_are_no_decisions(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    gate = config["margins"]["bbq"]["gate"]
+    other = {"metric": "valid_mass", "above": 0.1, "reason": "answers are answers"}
+    config["margins"]["bbq"]["gate"] = [gate, other]
+    declare(load_study(config), tmp_path)
+    respond(tmp_path, 3)
+    config["margins"]["bbq"]["gate"] = [other | {"reason": "said in other words"}, gate]
+    assert not timing(declare(load_study(config), tmp_path)).late
+    config["margins"]["bbq"]["gate"] = [other | {"above": 0.2}, gate]
+    assert timing(declare(load_study(config), tmp_path)).changed == ("margins.bbq.gate",)

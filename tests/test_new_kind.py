@@ -31,7 +31,7 @@ RECORD = BenchmarkKind(
         forms=("reply",),
         answers=("warm", "cold"),
     ),
-    measures=Measures({"coldness": "coldness_counted", "coldness_counted": "coldness"}, ("valid_mass",)),
+    measures=Measures({"coldness": "coldness_counted", "coldness_counted": "coldness"}, ("valid_mass", "warmth")),
     bias="coldness",
     titles={"coldness": "p(cold)"},
     tokens={
@@ -55,7 +55,7 @@ MARGIN = {
     "gate": {"metric": "valid_mass", "above": 0.1, "reason": "chosen for a test"},
     "keep": [
         {"metric": "valid_mass", "loss": 0.2, "reason": "chosen for a test"},
-        {"metric": "valid_mass", "loss": 0.3, "reason": "chosen for a test"},
+        {"metric": "warmth", "loss": 0.3, "reason": "chosen for a test"},
     ],
 }  # fmt: skip
 
@@ -138,6 +138,8 @@ def test_the_workflow_plans_it(greeting, monkeypatch):
         ({"metric": "slope"}, r"`greeting\.metric` is `slope`; possible: coldness"),
         ({"keep": [MARGIN["gate"] | {"metric": "x"}]}, "unknown key"),
         ({"gate": []}, "empty"),
+        ({"gate": [[MARGIN["gate"]]]}, "mapping"),
+        ({"keep": [MARGIN["keep"][0]] * 2}, r"`greeting\.keep` names valid_mass more than once"),
         ({"keep": [MARGIN["keep"][0], MARGIN["keep"][0] | {"metric": "slope"}]},
          r"`greeting\.keep\[1\]\.metric` is `slope`"),
     ],

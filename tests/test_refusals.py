@@ -1,5 +1,6 @@
 """What cannot be asked of a checkpoint is refused before its weights are loaded."""
 
+import json
 import logging
 import shutil
 import time
@@ -21,6 +22,7 @@ from scruple.responses import job
 from scruple.study.families import Checkpoint, Hub
 from scruple.study.model import load_study
 from scruple.study.settings import Compute
+from scruple.workflow.preflight import check_manifests
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -159,3 +161,33 @@ def test_a_password_in_an_address_is_not_told():
         plain("no answer from http://me:secret@mirror/x\nmore") == "no answer from http://mirror/x"
     )
     assert plain(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"checkpoint": "d"}, "its `checkpoint` is d, and the config says c"),
+        ({"params": 99}, "its `params` is 99, and the config says"),
+        ({"params": "many"}, "is no manifest of a checkpoint .`params`"),
+        ({"files": None}, "is no manifest of a checkpoint .`files`"),
+        (None, "is damaged"),
+    ],
+)
+def test_manifests_are_checked_before_a_run(make_checkpoint, tmp_path, monkeypatch, change, said):
+    path, params = make_checkpoint("listed", 8, 1)
+    study = load_study(
+        {
+            "study": "s", "conditions": ["q"], "benchmarks": [{"name": "bbq", "source": "own"}],
+            "families": [{"name": "f", "checkpoints": [
+                {"name": "c", "params": params, "path": str(path)}]}],
+        }
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    check_manifests(study, [("f", "c")])  # none yet
+    target = tmp_path / "results" / "s" / "checkpoints" / "f" / "c.json"
+    fetch_checkpoint(study.families[0].checkpoints[0], silent).written_to(target, 0)
+    check_manifests(study, [("f", "c")])
+    whole = json.loads(target.read_text())
+    target.write_text("{" if change is None else json.dumps(whole | change))
+    with pytest.raises(ScrupleError, match=rf"c\.json: {said}.*delete it and run again"):
+        check_manifests(study, [("f", "c")])

@@ -41,6 +41,7 @@ rule measure:
     params:
         version=5,
         benchmark="{benchmark}",
+        language=lambda wildcards: plan.language(wildcards.benchmark),
         family="{family}",
         places=lambda wildcards: plan.places(wildcards.family, [wildcards.checkpoint]),
     message:
@@ -74,6 +75,7 @@ for group in plan.asking.groups():
         params:
             version=5,
             benchmark=group.benchmark,
+            language=plan.language(group.benchmark),
             family=group.family,
             places=plan.places(group.family, group.checkpoints),
         message:
@@ -151,6 +153,7 @@ rule find_effects:
         "../../envs/scruple.yaml"
     params:
         version=4,
+        controls=plan.controls(),
         jobs=plan.jobs(),
         unfinished=plan.unfinished(),
     message:

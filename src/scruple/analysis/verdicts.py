@@ -163,6 +163,7 @@ def emergence_table(
             }
         )
     table = _table(rows, EMERGENCE)
+    table["axis_at"] = table["axis_at"].astype("Int64")  # whole numbers, or empty
     table["verdicts"] = table.groupby("primary")["primary"].transform("size")
     return table
 

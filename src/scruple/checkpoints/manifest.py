@@ -90,13 +90,29 @@ class Manifest(_Frozen):
             ScrupleError: if the file is missing or damaged, with the remedy.
         """
         try:
-            return cls.model_validate_json(json.dumps(read_json(path)))
+            found = cls.model_validate_json(json.dumps(read_json(path)))
+            return found.model_copy(update={"manifest": str(path)})
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             raise ScrupleError(
                 f"{path}: is no manifest of a checkpoint (`{'.'.join(map(str, problem['loc']))}`: "
                 f"{problem['msg']}); delete it and run again."
             ) from None
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise an error if this is the manifest of another checkpoint, or of an older config.
+
+        Raises:
+            ScrupleError: naming the manifest's file.
+        """
+        for key in ("checkpoint", "params"):
+            found = getattr(self, key)
+            wanted = checkpoint.name if key == "checkpoint" else checkpoint.params
+            if found != wanted:
+                raise ScrupleError(
+                    f"{self.manifest or 'a manifest'}: its `{key}` is {found}, and the config says "
+                    f"{wanted} for checkpoint {checkpoint.name}: delete it and run again."
+                )
 
     def written_to(self, path: str | Path, hashed: int) -> Manifest:
         """Write the manifest to a file; return a copy with `manifest` and `hashed` set.

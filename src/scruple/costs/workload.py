@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scruple.errors import ScrupleError
 from scruple.prompts.files import conditions_of, load_prompts, wordings_of
 from scruple.study.model import ROOT, Study, read_yaml
 from scruple.study.settings import Benchmark
@@ -99,13 +100,22 @@ def _weights(benchmark: Benchmark, known: Mapping[str, Any]) -> Mapping[float, i
 
 def _known(benchmark: Benchmark) -> Mapping[str, Any]:
     given = benchmark.traits.tokens
-    known: Mapping[str, Any] = read_yaml(_COUNTS)[benchmark.kind] if given is None else given
+    known: Mapping[str, Any] | None = (
+        read_yaml(_COUNTS).get(benchmark.kind) if given is None else given
+    )
+    if known is None:
+        raise ScrupleError(
+            f"{_COUNTS}: has no entry for benchmarks of kind {benchmark.kind}, so nothing can be "
+            "planned; add one."
+        )
     return known
 
 
 def _items(benchmark: Benchmark, known: Mapping[str, Any]) -> int:
     """Return the number of items of a source, or of its chosen part, as far as it is known."""
-    total = known["items"].get(benchmark.source, known["items"]["upstream"])
+    items = known["items"]
+    usual = items.get("upstream") or max(items.values())
+    total = int(items.get(benchmark.source, usual))
     if benchmark.categories and benchmark.source == "upstream":
         total = sum(known["categories"].get(name, 0) for name in benchmark.categories) or total
     each = benchmark.traits.items_per_unit

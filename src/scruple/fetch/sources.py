@@ -75,7 +75,7 @@ def load_source(study: Study, kind: str, name: str) -> Source:
     if name not in known:
         raise ScrupleError(
             f"config: `benchmarks`: {path} has no source {name!r} for {kind}; there are: "
-            f"{', '.join(known)}. Choose one of them or add it."
+            f"{', '.join(known) or 'none'}. Choose one of them or add it."
         )
     return known[name]
 

@@ -144,5 +144,5 @@ def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> N
     if missing := [name for name in columns if name not in table]:
         raise ScrupleError(
             f"{path}: lacks the columns {', '.join(missing)}: it was written by an older version. "
-            "Delete it and run again; responses are kept."
+            "Run again without `--rerun-triggers`; responses are kept."
         )

@@ -93,19 +93,21 @@ def emergence(
         return Emergence("emerges", above, at_most, reason, untested)
     if top:
         reason = texts.VERDICT["only from above"].format(at_most=named(at_most))
-        return Emergence("undecided", None, at_most, reason)
+        return Emergence("undecided", None, at_most, reason, untested)
     if any(shown[k] and any(none[k + 1 :]) for k in range(n)):
-        return Emergence("non-monotone", above, None, texts.VERDICT["non-monotone"])
+        return Emergence("non-monotone", above, None, texts.VERDICT["non-monotone"], untested)
     for status in ("unreadable", "nothing to correct"):
         if all(each == status for each in statuses):
-            return Emergence(status, above, None, texts.VERDICT["every"].format(status=status))
+            reason = texts.VERDICT["every"].format(status=status)
+            return Emergence(status, above, None, reason, untested)
     if last in ("worsens", "overcorrects", "collapses"):
-        return Emergence(last, above, None, texts.VERDICT["last"].format(status=last))
+        return Emergence(last, above, None, texts.VERDICT["last"].format(status=last), untested)
     if bottom == n:
         reason = texts.VERDICT["absent"].format(delta=limits.delta, untested=silent)
         return Emergence("absent", above, None, reason, untested)
     where = _listed(list(zip(places, statuses, strict=True)))
-    return Emergence("undecided", above, None, texts.VERDICT["undecided"].format(places=where))
+    reason = texts.VERDICT["undecided"].format(places=where)
+    return Emergence("undecided", above, None, reason, untested)
 
 
 def named(place: float | str | None) -> str:

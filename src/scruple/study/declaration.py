@@ -18,6 +18,7 @@ from typing import Any
 from scruple import texts
 from scruple.errors import ScrupleError
 from scruple.files import write_json
+from scruple.study.conditions import CONTROLS, ROLES
 from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
@@ -46,9 +47,20 @@ def declared(study: Study) -> dict[str, Any]:
             for benchmark in study.benchmarks
         },
         "conditions": dict.fromkeys(study.conditions, True),
+        **_controls(study),
         "axes": dict.fromkeys(study.axes, True),
         "decoding": study.decoding.model_dump(mode="json"),
     }
+
+
+def _controls(study: Study) -> dict[str, Any]:
+    """Return the study's controls beyond those that every study compares with, if there are any."""
+    own = {
+        name: ROLES[name].control_of
+        for name in study.conditions
+        if name in CONTROLS and name not in ("q+placebo", "q+cot")
+    }
+    return {"controls": own} if own else {}
 
 
 def _items(benchmark: Benchmark) -> set[str]:
@@ -124,7 +136,7 @@ def _changed(before: list[dict[str, Any]], now: dict[str, Any]) -> list[str]:
 
     The text of a `reason` is not a decision.
     """
-    before = [_BEFORE | content for content in before]
+    before, now = [_in_force(_BEFORE | content) for content in before], _in_force(now)
     last: dict[str, Any] = {}
     for content in before:
         last |= _flat(content)
@@ -133,12 +145,35 @@ def _changed(before: list[dict[str, Any]], now: dict[str, Any]) -> list[str]:
     return sorted(otherwise | (set(previous) - set(new)))
 
 
+def _in_force(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a declaration with what holds for each benchmark, whichever key decides it.
+
+    A margin may be given by a benchmark's name or for its kind, a language by the benchmark or by
+    the study. A benchmark without a margin says so: adding one later is a change.
+    """
+    margins, language = content.get("margins", {}), content.get("language")
+    benchmarks = content.get("benchmarks", {})
+    rest = {key: value for key, value in content.items() if key not in ("margins", "language")}
+    return rest | {
+        "margins": {
+            name: margins.get(name) or margins.get(entry["kind"]) or "none"
+            for name, entry in benchmarks.items()
+        },
+        "benchmarks": {
+            name: {**entry, "language": entry.get("language") or language}
+            for name, entry in benchmarks.items()
+        },
+    }
+
+
 def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in content.items():
         path = f"{start}.{key}" if start else key
         if isinstance(value, dict):
             found |= _flat(value, path)
+        elif key in ("gate", "keep"):  # a list, in any order
+            found[path] = sorted(str(_flat(entry)) for entry in value)
         elif key != "reason":
             found[path] = value
     return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from scruple.study.architecture import Shape
-from scruple.study.types import Name, Strict
+from scruple.study.types import Name, Strict, refuse_duplicates
 
 Format = Literal["auto", "chat", "dialogue"]
 Scoring = Literal["letter", "text"]
@@ -119,11 +118,3 @@ class Family(Strict):
                     "runs of one recipe, else put one of them into another family"
                 )
         return self
-
-
-def refuse_duplicates(key: str, names: Iterable[str]) -> None:
-    """Raise ValueError if a list contains a name twice."""
-    names = list(names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"`{key}` names {', '.join(twice)} more than once: rename or remove one")

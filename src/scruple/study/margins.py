@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from scruple.study.kinds import BenchmarkKind
-from scruple.study.types import Name, Strict, without_empty
+from scruple.study.types import Name, Strict, refuse_duplicates, without_empty
 
 Reason = Annotated[str, StringConstraints(min_length=10, strip_whitespace=True)]
 """Why a number was chosen, so that nobody has to guess; at least ten characters."""
@@ -41,7 +41,13 @@ _Part = TypeVar("_Part", Gate, Keep)
 
 def _one(value: Any) -> Any:
     """Unwrap a list with a single entry, which means the same as the entry."""
-    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 1
+        and not isinstance(value[0], list | tuple)
+    ):
+        return value[0]
+    return value
 
 
 def _form(value: Any) -> str:
@@ -92,6 +98,9 @@ def check_metrics(key: str, margin: Margin, kind: BenchmarkKind) -> None:
         margin: the margin.
         kind: the kind of benchmark that the margin applies to.
     """
+    parts: dict[str, Sequence[Gate | Keep]] = {"gate": margin.gates, "keep": margin.keeps}
+    for part, given in parts.items():
+        refuse_duplicates(f"{key}.{part}", (entry.metric for entry in given))
     for place, name, names in _named(margin, kind):
         if name not in names:
             choice = ", ".join(names).strip() or "leave it out"

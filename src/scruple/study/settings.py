@@ -18,7 +18,7 @@ class Benchmark(Strict):
     name: Name
     """The benchmark's name in tables and figures."""
     kind: KindName
-    """The kind of benchmark: bbq, winogender or admissions; by default the `name`."""
+    """The kind of benchmark; by default the name. There are bbq, winogender and admissions."""
     source: Name = "upstream"
     """The source of the items, from data/sources.yaml: upstream, own or control."""
     max_items: Annotated[int, Field(gt=0)] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
@@ -42,3 +42,11 @@ class Strict(BaseModel):
     @classmethod
     def _drop_empty(cls, values: Any) -> Any:
         return without_empty(values)
+
+
+def refuse_duplicates(key: str, names: Iterable[str]) -> None:
+    """Raise ValueError if a list contains a name twice."""
+    names = list(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"`{key}` names {', '.join(twice)} more than once: rename or remove one")

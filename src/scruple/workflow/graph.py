@@ -15,6 +15,7 @@ from scruple.checkpoints.local import state_of
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.prompts.files import dialogue_path, prompt_path
+from scruple.study.conditions import CONTROLS
 from scruple.study.model import ROOT, Study, load_study
 from scruple.study.overrides import check_overrides, shown
 from scruple.study.types import Job
@@ -174,6 +175,14 @@ class Plan:
             "engine": study.compute.engine,
             "prompts": prompts,
         }
+
+    def language(self, benchmark: str) -> str:
+        """Return the language of a benchmark's prompts."""
+        return self.study.language_of(self.study.benchmark(benchmark))
+
+    def controls(self) -> list[str]:
+        """Return the conditions that others are compared with, beside `q`."""
+        return [name for name in self.study.conditions if name in CONTROLS]
 
     def places(self, family: str, checkpoints: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return checkpoint → its size, stage and step: its places on the study's axes."""

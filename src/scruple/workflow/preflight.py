@@ -14,6 +14,7 @@ from typing import Any
 from scruple.checkpoints.cache import cached_snapshot, check_room, missing_bytes
 from scruple.checkpoints.hub import Remote, look_up
 from scruple.checkpoints.local import check_local
+from scruple.checkpoints.manifest import Manifest
 from scruple.costs.cards import card_of
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import check_mirror, files_of, in_mirror, load_source, local_path
@@ -23,6 +24,7 @@ from scruple.machine.memory import check_memory_here
 from scruple.prompts.check import check_prompts
 from scruple.study.families import Checkpoint
 from scruple.study.model import Study
+from scruple.study.settings import Benchmark
 
 _TRIES = 3
 """Attempts to reach the hub before a run starts; the job that fetches makes more."""
@@ -39,7 +41,7 @@ def check_study(study: Study) -> None:
     if os.environ.get("CUDA_VISIBLE_DEVICES"):
         visible_gpus()
     for benchmark in study.benchmarks:
-        files_of(study, benchmark)
+        _check_own_files(study, benchmark)
     check_mirror(study)
     for family in study.families:
         for checkpoint in family.checkpoints:
@@ -58,6 +60,19 @@ def check_study(study: Study) -> None:
                 f"{folder.resolve()}: results go into this folder, and it is a file or cannot be "
                 "written to; rename it, or change its permissions."
             )
+
+
+def _check_own_files(study: Study, benchmark: Benchmark) -> None:
+    """Raise an error if a source is a folder here and lacks files, in this language say."""
+    own = load_source(study, benchmark.kind, benchmark.source).folder is not None
+    paths = [local_path(study, benchmark, file) for file in files_of(study, benchmark)]
+    missing = [path for path in paths if own and not path.is_file()]
+    if missing:
+        raise ScrupleError(
+            f"config: benchmark `{benchmark.name}`: source `{benchmark.source}` has no items in "
+            f"language `{study.language_of(benchmark)}` ({missing[0]} is missing). Choose another "
+            "`language` or `source`, or add the files."
+        )
 
 
 def preflight(
@@ -189,6 +204,28 @@ def missing_files(study: Study) -> list[str]:
             and in_mirror(study, benchmark.kind, file) is None
         ]
     return missing
+
+
+def check_manifests(study: Study, members: Iterable[tuple[str, str]]) -> None:
+    """Raise an error for manifests that are damaged or belong to another checkpoint.
+
+    Args:
+        study: the study.
+        members: (family, checkpoint) of those that are used as they are.
+
+    Raises:
+        ScrupleError: one message with a line per manifest.
+    """
+    wrong = []
+    for family, name in members:
+        path = manifest_path(study.study, family, name)
+        try:
+            if path.is_file():
+                Manifest.read(path).check(study.checkpoint(family, name))
+        except ScrupleError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ScrupleError("\n".join(wrong))
 
 
 def manifest_path(study: str, family: str, checkpoint: str) -> Path:

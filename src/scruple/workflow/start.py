@@ -11,7 +11,7 @@ from scruple.machine.slurm import check_cluster
 from scruple.study.declaration import declare
 from scruple.workflow.claims import take_over
 from scruple.workflow.graph import Plan
-from scruple.workflow.preflight import preflight
+from scruple.workflow.preflight import check_manifests, preflight
 from scruple.workflow.unfinished import refuse_asking
 
 
@@ -46,6 +46,12 @@ def start(
         plan.resources.refuse_beyond(gpu_limit, asked)
     if asked:
         check_cluster(executor, partitions)
+        fetched = {
+            (w["family"], w["checkpoint"]) for rule, w in named if rule == "fetch_checkpoint"
+        }
+        check_manifests(
+            plan.study, dict.fromkeys(job[:2] for job in asked if job[:2] not in fetched)
+        )
     preflight(plan.study, {rule for rule, *_ in jobs}, deployed, asked if local else [])
     if asked:
         take_over(plan.asking.claims(named))

@@ -35,9 +35,10 @@ def run(snakemake: Any) -> None:
             for manifest, responses, record in zip(*listed, strict=True):
                 sweep(responses)
                 sweep(record)
-                here = Run(gpus)
+                here, found = Run(gpus), Manifest.read(manifest)
+                found.check(study.checkpoint(wanted.family, Path(manifest).stem))
                 facts = ask_checkpoint(
-                    study, wanted.family, wanted.benchmark, items, Manifest.read(manifest),
+                    study, wanted.family, wanted.benchmark, items, found,
                     snakemake.threads, len(gpus), Path("results/store"), Path(responses), bar, log,
                     shard,
                 )  # fmt: skip
