@@ -1,6 +1,7 @@
 """Statuses of effects and verdicts of emergence: hand-made readings, one rule each."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from scruple.statistics.effects import (
     without_effect,
 )
 from scruple.statistics.emergence import VERDICTS, emergence
+from scruple.study.conditions import is_judged, references_of
 
 LIMITS = Limits(delta=0.05, gates=(0.4,), losses=(0.05,))
 
@@ -173,3 +175,43 @@ def test_no_noise_is_turned_into_emergence():
             )
         wrong += emergence([1, 2, 3, 4, 5], readings, LIMITS).at_most is not None
     assert abs(wrong / n - 0.025) < 4 * math.sqrt(0.025 * 0.975 / n)
+
+
+def with_second(case, gate=0.8, change=0.0, half=0.01):
+    """A reading with a second capability, which must exceed 0.5 and may lose 0.1."""
+    second = replace(
+        case,
+        gates=(*case.gates, about(gate, half)),
+        changes=(*case.changes, about(change, half)),
+    )
+    return second, Limits(LIMITS.delta, (*LIMITS.gates, 0.5), (*LIMITS.losses, 0.1))
+
+
+def test_of_several_gates_and_capabilities_all_must_hold():
+    effect = CASES["effect"]
+    assert judge(*with_second(effect)).status == "effect"
+    unread, limits = with_second(effect, gate=0.5)
+    assert judge(unread, limits).status == "unreadable"
+    assert "0.500" in judge(unread, limits).reason
+    assert not superior(unread, limits)
+    lost, limits = with_second(effect, change=-0.3)
+    assert judge(lost, limits).status == "collapses"
+    assert "a loss of more than 0.1" in judge(lost, limits).reason
+    unsure, limits = with_second(effect, change=-0.1)
+    assert judge(unsure, limits).status == "undecided"
+    assert judge(unsure, limits).reason.count("capability changes") == 2
+    # one loss suffices, so each is tested at its share: what is shown alone may not be shown twice
+    t = stats.t.ppf(1 - 0.025 / 2 - 1e-4, effect.changes[0].degrees)
+    near = about(-LIMITS.losses[0] - 1e-9, 0.01)
+    edge = replace(near, value=-LIMITS.losses[0] - (t - 0.02) * near.error)
+    assert judge(replace(effect, changes=(edge,)), LIMITS).status == "collapses"
+    twice, limits = with_second(replace(effect, changes=(edge,)))
+    assert judge(twice, limits).status != "collapses"
+
+
+def test_references_are_q_and_the_controls_that_match():
+    assert references_of("q+if", False) == ("q", "q+placebo")
+    assert references_of("q+if+cot", True) == ("q", "q+cot")
+    assert references_of("q+placebo", False) == references_of("q+cot", True) == ("q",)
+    judged = [name for name in ("q", "q+match", "q+follow", "q+if", "q+cot") if is_judged(name)]
+    assert judged == ["q+if", "q+cot"]
