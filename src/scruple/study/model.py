@@ -89,6 +89,12 @@ class Study(Strict):
             raise ValueError(f"`{value}` is a folder of the workflow's own; choose another name")
         return value
 
+    @field_validator("benchmarks")
+    @classmethod
+    def _distinct_benchmarks(cls, benchmarks: tuple[Benchmark, ...]) -> tuple[Benchmark, ...]:
+        refuse_duplicates("benchmarks", (benchmark.name for benchmark in benchmarks))
+        return benchmarks
+
     @field_validator("margins")
     @classmethod
     def _name_metrics(
@@ -147,7 +153,6 @@ class Study(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         refuse_duplicates("families", (family.name for family in self.families))
-        refuse_duplicates("benchmarks", (benchmark.name for benchmark in self.benchmarks))
         refuse_duplicates("conditions", self.conditions)
         refuse_duplicates("wordings", self.wordings)
         refuse_duplicates("axes", self.axes)
