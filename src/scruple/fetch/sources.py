@@ -6,6 +6,7 @@ This module must stay fast to import, because the Snakefile imports it.
 from __future__ import annotations
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -67,17 +68,24 @@ def load_source(study: Study, kind: str, name: str) -> Source:
         ScrupleError: if the file is not valid or does not contain the source.
     """
     path = resolve(study.sources)
-    try:
-        sources = Sources.model_validate(read_yaml(path)).root
-    except ValidationError as error:
-        raise ScrupleError(explain(error, Source, str(path))) from None
-    known = sources.get(kind, {})
+    state = path.stat() if path.is_file() else None
+    key = (state.st_mtime_ns, state.st_size) if state else (0, 0)
+    known = _read(path, *key).get(kind, {})
     if name not in known:
         raise ScrupleError(
             f"config: `benchmarks`: {path} has no source {name!r} for {kind}; there are: "
             f"{', '.join(known) or 'none'}. Choose one of them or add it."
         )
     return known[name]
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int, size: int) -> dict[str, dict[str, Source]]:
+    """Read the file of sources once, as long as it does not change."""
+    try:
+        return Sources.model_validate(read_yaml(path)).root
+    except ValidationError as error:
+        raise ScrupleError(explain(error, Source, str(path))) from None
 
 
 def files_of(study: Study, benchmark: Benchmark) -> list[SourceFile]:
