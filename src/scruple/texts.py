@@ -250,7 +250,7 @@ CHART_MARK = (
     "{checkpoint}, {params:,} parameters, {condition}: {value:.3f} from {low:.3f} to {high:.3f}"
 )
 
-# The report's tables, and what is told first of how it came about (scruple.report.write)
+# The report's tables, and the first lines of its provenance (scruple.report.write)
 TABLES = {
     "emergence": Captioned(
         "Emergence", "Where along its axis each correction emerges, with the reason."

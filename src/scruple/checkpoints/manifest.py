@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +89,7 @@ class Manifest(_Frozen):
             ScrupleError: if the file is missing or damaged, with the remedy.
         """
         try:
-            found = cls.model_validate_json(json.dumps(read_json(path)))
-            return found.model_copy(update={"manifest": str(path)})
+            return cls.model_validate(read_json(path)).model_copy(update={"manifest": str(path)})
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             raise ScrupleError(
@@ -105,9 +103,10 @@ class Manifest(_Frozen):
         Raises:
             ScrupleError: naming the manifest's file.
         """
-        for key in ("checkpoint", "params"):
-            found = getattr(self, key)
-            wanted = checkpoint.name if key == "checkpoint" else checkpoint.params
+        for key, found, wanted in (
+            ("checkpoint", self.checkpoint, checkpoint.name),
+            ("params", self.params, checkpoint.params),
+        ):
             if found != wanted:
                 raise ScrupleError(
                     f"{self.manifest or 'a manifest'}: its `{key}` is {found}, and the config says "

@@ -87,18 +87,18 @@ def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> set[str
     current = model
     for part in location:
         if isinstance(part, str) and part in current.model_fields:
-            nested = list(models_in(current.model_fields[part].annotation))
+            nested = list(_models(current.model_fields[part].annotation))
             if not nested:
                 break
             current = nested[0]
     return set(current.model_fields)
 
 
-def models_in(annotation: typing.Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: typing.Any) -> Iterator[type[BaseModel]]:
     """Yield the models that occur in a type, including those inside tuples and optionals."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         if issubclass(annotation, BaseModel):
             yield annotation
         return
     for argument in typing.get_args(annotation):
-        yield from models_in(argument)
+        yield from _models(argument)

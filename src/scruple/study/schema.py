@@ -8,19 +8,11 @@ tables are generated from the same models.
 from __future__ import annotations
 
 import argparse
-import ast
-import inspect
-import itertools
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from scruple.study.messages import models_in
 from scruple.study.model import Family, Study
 
 START, END = "<!-- keys: generated -->", "<!-- end of keys -->"
@@ -43,7 +35,7 @@ _SECTIONS = {
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return file name → schema, for the config and for a family file."""
-    config = _described(Study)
+    config = Study.model_json_schema()
     families = config["properties"]["families"]
     named = {"type": "string", "description": "name of a file in data/families"}
     families["items"] = {"anyOf": [named, families["items"]]}
@@ -51,42 +43,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     config["$defs"]["Benchmark"]["required"].remove("kind")
     # a file in studies/ is a config override: any key may be missing
     del config["required"]
-    return {"config.schema.json": config, "family.schema.json": _described(Family)}
-
-
-def _described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's schema, with the docstrings of its fields as descriptions.
-
-    Pydantic can do this too, but then it reads the source at every start of a job.
-    """
-    schema = model.model_json_schema()
-    models = {model.__name__: schema, **schema.get("$defs", {})}
-    for name, content in models.items():
-        for key, text in _docstrings(name).items():
-            content["properties"][key]["description"] = text
-    return schema
-
-
-@cache
-def _docstrings(name: str) -> Mapping[str, str]:
-    """Return field → docstring of one of the config's models."""
-    found = {}
-    source = inspect.getsource(next(model for model in _models(Study) if model.__name__ == name))
-    body = ast.parse(textwrap.dedent(source)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    for field, after in itertools.pairwise(body.body):
-        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = inspect.cleandoc(ast.literal_eval(after.value))
-    return found
-
-
-def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Yield a model and all models in its fields."""
-    yield model
-    for field in model.model_fields.values():
-        for inner in models_in(field.annotation):
-            yield from _models(inner)
+    return {"config.schema.json": config, "family.schema.json": Family.model_json_schema()}
 
 
 def write_schemas(folder: Path) -> None:

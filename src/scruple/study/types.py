@@ -36,7 +36,7 @@ Job = tuple[str, str, str]
 class Strict(BaseModel):
     """Base class of all parts of the config: unknown keys are errors, and objects are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod

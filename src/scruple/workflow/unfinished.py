@@ -36,8 +36,8 @@ def refuse_asking(jobs: Iterable[tuple[str, Any, Sequence[Any]]]) -> None:
         "config: `only_finished` takes finished responses as they are and asks nothing, and this "
         f"run would make again {', '.join(first)}{more}: what they depend on (the config, prompts, "
         "items, a checkpoint's files, the program) has changed since, or their job was killed. "
-        "Take the change back, or run without `only_finished`; `--keep-going` goes on where a "
-        "checkpoint fails."
+        "Undo the change, or run without `only_finished`; with `--keep-going` the run continues "
+        "if a checkpoint fails."
     )
 
 
