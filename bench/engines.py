@@ -33,6 +33,7 @@ from common import (
     write,
 )
 from scruple.engines import GenerateRequest, load_engine
+from scruple.prompts.marks import Marks
 from scruple.responses.table import respond
 from scruple.study.settings import Decoding
 
@@ -95,7 +96,7 @@ def ask(args: argparse.Namespace) -> dict[str, Any]:
     prompts = [request for piece in recorded.asked for request in piece][: args.texts]
     for name, decoding in (("greedy", GREEDY), ("sampled", SAMPLED), ("again", SAMPLED)):
         requests = [
-            GenerateRequest(request.key, request.prompt, number, request.special, None)
+            GenerateRequest(request.key, request.prompt, number, request.special, Marks())
             for number, request in enumerate(prompts)
         ]
         order = requests[::-1] if name == "again" else requests

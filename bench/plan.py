@@ -32,6 +32,7 @@ from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond
 from scruple.study.architecture import Shape
 from scruple.fetch.sources import files_of, local_path
+from scruple.study.families import Writing
 from scruple.study.model import Study
 from scruple.study.settings import Compute
 
@@ -88,13 +89,16 @@ def main() -> None:
     exact = count(asked, entry, items, reader, "chat", silent)
     guess = estimate(asked, entry, items["weight"].tolist())
     reasoning = study(["q", "q+if+cot"], args.tokens, args.items)
-    renderer = Renderer("chat", load_dialogue(reasoning, entry), reader.tokenizer, "smollm2")
+    writing = Writing("chat", None, reasoning.date)
+    renderer = Renderer(writing, load_dialogue(reasoning, entry), reader.tokenizer, "smollm2")
     openings = [
         ask for asks in pieces(reasoning, entry, items) for ask in asks
         if ask.reasons and ask.keys[3] == "letter"
     ][: args.reasonings]  # fmt: skip
     requests = [
-        GenerateRequest(str(i), renderer.reasoning_prompt(ask.turns), i, renderer.special, None)
+        GenerateRequest(
+            str(i), renderer.reasoning_prompt(ask.turns), i, renderer.special, renderer.marks
+        )
         for i, ask in enumerate(openings)
     ]
     prompts = [

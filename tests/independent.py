@@ -38,25 +38,32 @@ class Model:
         total = sum(float(table[i - 1, whole[i]]) for i in range(len(start), len(whole)))
         return total, len(whole) - len(start)
 
-    def sample(self, prompt, seed, length, temperature, stop):
+    def sample(self, prompt, seed, length, temperature, stops):
         """Sample without a cache: the n-th token by inverting the cumulative distribution.
 
-        Returns text, tokens, and how near a draw came to the border between two tokens: within
-        rounding of it, another way of computing may fall on its other side.
+        Returns text, tokens, why it ended, and how near a draw came to the border between two
+        tokens: within rounding of it, another way of computing may fall on its other side.
         """
         draws = np.random.default_rng(seed).random(length)
-        ids, new, near = self.ids(prompt), [], 1.0
+        ids, new, near, why = self.ids(prompt), [], 1.0, "length"
         for u in draws:
             p = torch.exp(self.next(ids + new)[-1] / temperature)
             cumulative = torch.cumsum(p / p.sum(), 0)
             token = int((cumulative <= u * cumulative[-1]).sum())
             near = min(near, float((cumulative / cumulative[-1] - u).abs().min()))
             if token == self.tokenizer.eos_token_id:
+                why = "end"
                 break
             new.append(token)
-            if stop in self.tokenizer.decode(new):
+            if any(stop in self.tokenizer.decode(new) for stop in stops):
+                why = "turn"
                 break
-        return self.tokenizer.decode(new).split(stop)[0].rstrip(), len(new), near
+        text = self.tokenizer.decode(new)
+        for stop in stops:
+            text = text.split(stop)[0]
+        if why == "length":
+            text = text.rstrip("\ufffd")  # a character that the limit cut into halves
+        return text.rstrip(), len(new), why, near
 
 
 def seed(study, number, benchmark, item, condition, wording, order, sample):

@@ -59,9 +59,12 @@ def bbq_metrics(rows):
 
 
 def tokens_of(rows):
-    """Mean numbers of tokens."""
+    """Mean numbers of tokens, and shares of reasonings that were cut or not finished."""
     names = ("prompt_tokens", "reasoning_tokens")
-    return {name: mean((r[name], r["w"]) for r in rows) for name in names}
+    out = {name: mean((r[name], r["w"]) for r in rows) for name in names}
+    for name, why in (("reasoning_cut", "turn"), ("reasoning_unfinished", "length")):
+        out[name] = mean((float(r["reasoning_end"] == why), r["w"]) for r in rows)
+    return out
 
 
 def winogender_metrics(rows):

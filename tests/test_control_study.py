@@ -46,7 +46,8 @@ def bias(metrics, twin, kind):
 
 
 NEW = [
-    "slope_counted", "admission_gap_counted", "gender_balance", "prompt_tokens", "reasoning_tokens"
+    "slope_counted", "admission_gap_counted", "gender_balance", "prompt_tokens", "reasoning_tokens",
+    "reasoning_cut", "reasoning_unfinished",
 ]  # fmt: skip
 """Metrics that were not measured when the truth was shipped."""
 

@@ -34,6 +34,8 @@ from scruple.engines.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.machine.memory import check_memory_here, gpus_here, in_use
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond
 from scruple.responses.trials import build_trials
 from scruple.study.architecture import Shape
@@ -209,13 +211,15 @@ def test_counts_are_those_of_what_the_engine_reads(make_checkpoint, tmp_path, mo
         engine._forward, "batches", lambda rows: read.append(list(rows)) or score(rows)
     )
     plain = asked.model_copy(update={"conditions": ("q", "q+if", "q+placebo")})
-    list(respond(plain, entry, items, engine, "dialogue", "c", silent))
+    writing = plain.writing("f", "c")
+    renderer = Renderer(writing, load_dialogue(plain, entry), engine.tokenizer, "c")
+    list(respond(plain, entry, items, engine, renderer, "c", silent))
     fewer = count(
         plain,
         entry,
         items,
         load_tokenizer(local_tokenizer(family_of(asked), asked.hub)),
-        "dialogue",
+        writing,
         silent,
     )
     assert fewer.prompts == 12 * 3 * 2

@@ -11,6 +11,7 @@ from transformers import (
 )
 
 from scruple.engines.choose import choose_forward
+from scruple.engines.continuation import Ending
 from scruple.engines.generation import Sampler
 from scruple.engines.packed import Packed
 from scruple.engines.plain import Plain
@@ -157,10 +158,11 @@ def test_continuations_are_those_of_one_at_a_time(kind, budget):
         assert not found.keys() & new.keys()
         found.update(new)
 
-    sampler = Sampler(model, choose_forward(model, 64), [0], None, budget)
+    sampler = Sampler(model, choose_forward(model, 64), None, budget)
+    endings = [Ending({0: "end"}, {})] * len(prompts)
     n = len(prompts)
     rows = sampler.most(prompts, decoding)
-    sampler.run(range(n), prompts, range(100, 100 + n), [None] * n, decoding, rows, keep)
+    sampler.run(range(n), prompts, range(100, 100 + n), endings, decoding, rows, keep)
     for number, prompt in enumerate(prompts):
         assert found[number] == naive(model, prompt, 100 + number, 9, decoding)
     assert len({tuple(tokens) for tokens in found.values()}) > 10

@@ -7,8 +7,10 @@ from scruple.benchmarks import benchmark_module
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.prompts.files import Turns, fill, load_dialogue, load_prompts, parse_condition
+from scruple.prompts.marks import Marks
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import build_trials
+from scruple.study.families import Writing
 from scruple.study.kinds import KINDS
 from scruple.study.model import load_study
 from scruple.workflow.graph import Plan
@@ -44,7 +46,7 @@ def test_the_placebo_is_as_long_as_the_instruction_it_controls(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_prompt_is_filled_in(kind, tokenizer):
-    renderer = Renderer("dialogue", load_dialogue(STUDY, STUDY.benchmarks[0]), tokenizer, "tiny")
+    renderer = Renderer(PLAIN, load_dialogue(STUDY, STUDY.benchmarks[0]), tokenizer, "tiny")
     asks = list(build_trials(STUDY, STUDY.benchmark(kind), items(kind).head(8)))
     prompts = [renderer.scored_prompt(ask.turns, " so.") for ask in asks]
     assert not [text for text in prompts if "{" in text or "}" in text]
@@ -135,6 +137,8 @@ def test_a_new_instruction_is_a_new_condition(tmp_path):
     )
 
 
+PLAIN = Writing("dialogue", None, "2024-07-26")
+AUTO = PLAIN._replace(format="auto")
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 TURNS = Turns("How?", "Let me think:", "So?", "It is")
 
@@ -145,21 +149,21 @@ def test_chat_and_dialogue(tokenizer):
     chat = copy.deepcopy(tokenizer)
     chat.chat_template = CHAT
     dialogue = load_dialogue(STUDY, STUDY.benchmarks[0])
-    renderer = Renderer("auto", dialogue, chat, "c")
+    renderer = Renderer(AUTO, dialogue, chat, "c")
     assert renderer.format == "chat"
     assert renderer.reasoning_prompt(TURNS) == "<user>How?</s><assistant>Let me think:"
     assert renderer.scored_prompt(TURNS, " well.") == (
         "<user>How?</s><assistant>Let me think: well.</s><user>So?</s><assistant>It is"
     )
-    assert renderer.stop() is None
-    forced = Renderer("dialogue", dialogue, chat, "c")
+    assert renderer.marks == Marks(("</s>",), ("<user>", "<assistant>"))
+    forced = Renderer(PLAIN, dialogue, chat, "c")
     assert forced.scored_prompt(TURNS, " well.") == (
         "Human: How?\n\nAssistant: Let me think: well.\n\nHuman: So?\n\nAssistant: It is"
     )
-    assert forced.stop() == "\n\nHuman:"
-    assert Renderer("auto", dialogue, tokenizer, "c").format == "dialogue"
+    assert forced.marks == Marks((), ("\nHuman:", "\nAssistant:"))
+    assert Renderer(AUTO, dialogue, tokenizer, "c").format == "dialogue"
     with pytest.raises(ScrupleError, match="no chat template"):
-        Renderer("chat", dialogue, tokenizer, "c")
+        Renderer(PLAIN._replace(format="chat"), dialogue, tokenizer, "c")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from test_engine import REQUESTS, load, neox, silent  # noqa: F401
 
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.engines import GenerateRequest, Generation, Scores
+from scruple.prompts.marks import Marks
 from scruple.responses.store import Store, fingerprint, reasoning_key, score_key
 from scruple.responses.stored_engine import StoredEngine
 from scruple.study.families import Checkpoint
 from scruple.study.settings import Decoding
 
 DECODING = Decoding(max_new_tokens=6)
-ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, None) for i in range(8)]
+ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, Marks()) for i in range(8)]
 
 
 class Counting:
@@ -109,7 +110,7 @@ def test_a_damaged_part_is_set_aside_and_computed_again(engine, tmp_path, damage
 RESULTS = {
     bytes([i, i // 2]) * 8: Scores((float("-inf"), -0.5), (1, 2), 0.75, i) for i in range(1, 100)
 }
-TEXTS = {bytes([i]) * 16: Generation("é\n…" * i, i) for i in range(3)}
+TEXTS = {bytes([i]) * 16: Generation("é\n…" * i, i, "end") for i in range(3)}
 
 
 def test_many_parts_become_few(tmp_path, monkeypatch):
@@ -198,7 +199,7 @@ def test_addresses_hold_all_that_a_result_depends_on(make_checkpoint, tmp_path):
     keys = {score_key(replace(asked, **{name: value})) for name, value in changes.items()}
     assert len(keys | {score_key(asked)}) == 5
     assert score_key(replace(asked, key="another name")) == score_key(asked)
-    changes = {"prompt": "x", "seed": 99, "special": False, "stop": "x"}
+    changes = {"prompt": "x", "seed": 99, "special": False, "marks": Marks(("x",))}
     keys = {reasoning_key(replace(ASKS[0], **{name: value}), DECODING)
             for name, value in changes.items()}  # fmt: skip
     keys |= {reasoning_key(ASKS[0], DECODING.model_copy(update={name: value})) for name, value in

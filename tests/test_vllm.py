@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from scruple.engines import GenerateRequest
 from scruple.errors import ScrupleError
+from scruple.prompts.marks import Marks
 from scruple.study.model import load_study
 from scruple.study.settings import Decoding
 from scruple.workflow.graph import Plan
@@ -67,7 +68,7 @@ def test_it_answers_what_the_reference_engine_answers(tokenizer, tmp_path):
         assert one.prompt_tokens == two.prompt_tokens
         assert one.valid_mass == pytest.approx(two.valid_mass, abs=1e-4)
     assert sorted(i for each in seen for i in each) == list(range(len(REQUESTS)))
-    asks = [GenerateRequest(f"g{i}", "Human: go " * (i + 1), i, True, None) for i in range(6)]
+    asks = [GenerateRequest(f"g{i}", "Human: go " * (i + 1), i, True, Marks()) for i in range(6)]
     decoding = Decoding(max_new_tokens=12)
     texts = engine.generate(asks, decoding, silent)
     assert engine.generate(asks[::-1], decoding, silent)[::-1] == texts

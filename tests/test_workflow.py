@@ -71,10 +71,11 @@ def responses_by_hand(folder, kind, checkpoint, path):
             if tuple(keys) not in reasoned:
                 reasoned[tuple(keys)] = model.sample(
                     f"Human: {human}\n\nAssistant: {opening}", seed("tiny", 7, kind, *keys),
-                    DECODING["max_new_tokens"], DECODING["temperature"], "\n\nHuman:",
+                    DECODING["max_new_tokens"], DECODING["temperature"], ("\nHuman:", "\nAssistant:"),
                 )  # fmt: skip
-            reasoning, tokens, near = reasoned[tuple(keys)]
+            reasoning, tokens, why, near = reasoned[tuple(keys)]
             if near > 1e-6:
+                assert given["reasoning_end"] == why
                 assert given["reasoning"] == reasoning
                 assert given["reasoning_tokens"] == tokens
             reasoning = given["reasoning"]

@@ -286,6 +286,16 @@ FACTS = {
 }
 SECONDS = "{seconds:,.0f} s"
 
+PROMPTS_OF = "{checkpoint} ({family}), {benchmark}"
+TURNS = {
+    "chat": "Turns are written with the checkpoint's chat template ({template}).",
+    "dialogue": "Turns are written as plain dialogue.",
+    "closed": "The template would open a thought; it is closed ({switches}).",
+    "dated": "The template writes the date; it is given {date}.",
+    "ends": "A reasoning ends at the end token or at one of {marks}.",
+}
+"""How turns are written for a checkpoint; see `Renderer.facts`."""
+
 # The report's page, from top to bottom (report.html.j2 of scruple.report). A line break is one of
 # the page's source.
 PAGE = {
@@ -309,6 +319,7 @@ PAGE = {
     "tables": "Tables",
     "responses": "Responses",
     "provenance": "Provenance",
+    "prompts": "Prompts",
     # verdicts
     "number_of_verdicts": "{number} verdicts were made of the primary measures, each with an error "
     "of at most 2.5 % for either end;\n{others} more, of other wordings, scorings and measures, "
@@ -338,6 +349,13 @@ PAGE = {
     # tables
     "all_tables": "Of the primary measures; everything is in results/{study}/*.csv.",
     "table": "{title} ({rows} rows)",
+    # complete prompts
+    "complete": "Prompts as they were read",
+    "about_prompts": "One complete prompt per condition, of the first item, for the largest "
+    "checkpoint of each family and stage;\nthose of every checkpoint are in "
+    "results/{study}/responses/, in the .json file beside its responses.",
+    "candidates": "scored as its continuation:",
+    "number_of_tokens": "{number} tokens",
     # single responses
     "single": "Single responses",
     "shown": "{shown:,} of {all:,} responses.",

@@ -20,6 +20,8 @@ Tally = dict[str, np.ndarray]
 
 GROUP = ["condition", "wording", "scoring"]
 """Metrics are computed separately for each combination of these columns."""
+ENDED = {"reasoning_cut": "turn", "reasoning_unfinished": "length"}
+"""Share of reasonings → the reason why they ended, see the column `reasoning_end`."""
 TOKENS = ("prompt_tokens", "reasoning_tokens")
 """The cost of a response: tokens read (the reasoning included), and tokens sampled."""
 
@@ -41,8 +43,8 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
     Returns:
         `stratum` and `cluster`; `n`, the weight of each response: its item's weight divided by the
         item's number of responses (orders × samples); `items`, the same for an item weight of 1;
-        `place_<k>`, the weight if the answer was in place k, otherwise 0; `valid_mass` and TOKENS,
-        times the weight, if the responses have them.
+        `place_<k>`, the weight if the answer was in place k, otherwise 0; `valid_mass`, TOKENS and
+        ENDED, times the weight, if the responses have them.
     """
     share = 1 / rows.groupby("item_id")["item_id"].transform("size").to_numpy()
     weight = share * rows["weight"].to_numpy()
@@ -57,6 +59,9 @@ def tally(rows: pd.DataFrame, shown: np.ndarray, places: int) -> Tally:
         columns["valid_mass"] = weight * rows["valid_mass"].to_numpy(dtype=float)
     for name in (count for count in TOKENS if count in rows):
         columns[name] = weight * rows[name].to_numpy(dtype=float)
+    if "reasoning_end" in rows:
+        for name, reason in ENDED.items():
+            columns[name] = weight * (rows["reasoning_end"] == reason).to_numpy()
     return columns
 
 
@@ -84,7 +89,7 @@ def sum_up(columns: Tally) -> ClusterSums:
 
 def shared_metrics(columns: Sequence[str]) -> list[Metric]:
     """Return the metrics common to all benchmarks that these columns allow."""
-    means = ("following", "following_expected", "valid_mass")
+    means = ("following", "following_expected", "valid_mass", *ENDED)
     counts = [name for name in TOKENS if name in columns]
     places = [name for name in columns if name.startswith("place_")]
     return [

@@ -17,6 +17,7 @@ from scruple.control.members import STEPS, Member
 from scruple.control.train import END, Recipe, make_model, make_tokenizer, train
 from scruple.prompts.files import PromptFile, read_dialogue, read_prompts
 from scruple.prompts.rendering import Renderer
+from scruple.study.families import Writing
 from scruple.study.model import ROOT
 
 RECIPE = Recipe()
@@ -34,7 +35,8 @@ def load_texts() -> tuple[dict[str, PromptFile], Renderer]:
     folder = ROOT / "data" / "prompts" / "control"
     prompts = {kind: read_prompts(folder / f"{kind}.yaml") for kind in world.KINDS}
     dialogue = read_dialogue(folder / "dialogue.yaml")
-    return prompts, Renderer("dialogue", dialogue, _Wordwise(), "control")
+    writing = Writing("dialogue", None, "")
+    return prompts, Renderer(writing, dialogue, _Wordwise(), "control")
 
 
 def words_of(prompts: dict[str, PromptFile], renderer: Renderer) -> list[str]:

@@ -21,10 +21,13 @@ from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.control.items import WHOLE, Part, write_items
 from scruple.control.members import Member
 from scruple.engines import Engine, load_engine
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
 from scruple.responses.table import Bar, respond
 from scruple.statistics.clusters import ClusterSums, jackknife
 from scruple.statistics.effects import difference
 from scruple.statistics.metric import Metric
+from scruple.study.families import Writing
 from scruple.study.model import Study, load_study
 
 PRIMARY = {"bbq": "bias_ambiguous_expected", "winogender": "slope", "admissions": "admission_gap"}
@@ -153,7 +156,9 @@ def _measure_benchmark(
     decoding = study.decoding.model_copy(update={"samples": effort.samples[kind]})
     study = study.model_copy(update={"decoding": decoding})
     name = study.families[0].checkpoints[0].name
-    pieces = respond(study, benchmark, items, engine, "dialogue", name, bar)
+    writing = Writing("dialogue", None, study.date)
+    renderer = Renderer(writing, load_dialogue(study, benchmark), engine.tokenizer, name)
+    pieces = respond(study, benchmark, items, engine, renderer, name, bar)
     responses = pd.concat(pieces, ignore_index=True)
     joined = responses.merge(items, on="item_id", how="left", validate="many_to_one")
     whole = effort.part.places == WHOLE.places and kind != "bbq"

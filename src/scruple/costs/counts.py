@@ -17,14 +17,14 @@ from scruple.costs.workload import Workload
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokenizer import TokenizerAndWindow, load_tokenizer
-from scruple.engines.tokens import encode
+from scruple.engines.tokens import encode, tokenise
 from scruple.errors import ScrupleError
 from scruple.files import read_json, write_json
 from scruple.progress import Bar
 from scruple.prompts.files import dialogue_path, load_dialogue, prompt_path
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import name_of, pieces, score_request
-from scruple.study.families import Checkpoint, Hub
+from scruple.study.families import Checkpoint, Hub, Writing
 from scruple.study.model import Study, resolve
 from scruple.study.settings import Benchmark
 
@@ -69,7 +69,7 @@ def counted(
     benchmark: Benchmark,
     items: Path,
     location: Location,
-    format: str,
+    writing: Writing,
     memory: Path,
     bar: Bar,
 ) -> Workload:
@@ -82,7 +82,7 @@ def counted(
         benchmark: the benchmark.
         items: file of its items.
         location: location of the tokenizer.
-        format: format in which turns are rendered.
+        writing: how turns are written for the checkpoint.
         memory: folder of saved counts.
         bar: creates a progress bar.
 
@@ -92,7 +92,7 @@ def counted(
     asked = {
         "conditions": study.conditions, "wordings": study.wordings,
         "decoding": study.decoding.model_dump(), "scoring": benchmark.scoring,
-        "orders": benchmark.orders, "format": format, "tokenizer": tokenizer_key(location),
+        "orders": benchmark.orders, "writing": writing, "tokenizer": tokenizer_key(location),
         "prompts": [
             path.read_text(encoding="utf-8")
             for path in (prompt_path(study, benchmark), dialogue_path(study, benchmark))
@@ -103,7 +103,7 @@ def counted(
     earlier = memory / f"{benchmark.name}-{key}.json"
     if earlier.is_file():
         return Workload(**read_json(earlier))
-    found = count(study, benchmark, pd.read_parquet(items), load_tokenizer(location), format, bar)
+    found = count(study, benchmark, pd.read_parquet(items), load_tokenizer(location), writing, bar)
     write_json(earlier, asdict(found))
     return found
 
@@ -113,7 +113,7 @@ def count(
     benchmark: Benchmark,
     items: pd.DataFrame,
     loaded: TokenizerAndWindow,
-    format: str,
+    writing: Writing,
     bar: Bar,
 ) -> Workload:
     """Count rows and tokens as the transformers engine packs them, with reasoning at its maximum.
@@ -123,10 +123,10 @@ def count(
         benchmark: the benchmark.
         items: its items.
         loaded: the checkpoint's tokenizer and context window.
-        format: format in which turns are rendered.
+        writing: how turns are written for the checkpoint.
         bar: creates a progress bar.
     """
-    renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, "the plan")
+    renderer = Renderer(writing, load_dialogue(study, benchmark), loaded.tokenizer, "the plan")
     thoughts = study.decoding.max_new_tokens
     prompts = rows = distinct = sampled = 0
     length = 0
@@ -149,8 +149,7 @@ def count(
         draws = {trial.draw: trial for trial in trials if trial.reasons}
         texts = sorted({renderer.reasoning_prompt(trial.turns) for trial in draws.values()})
         if texts:
-            ids = loaded.tokenizer(texts, add_special_tokens=renderer.special)["input_ids"]
-            distinct += _nodes(sorted({tuple(row) for row in ids}))
+            distinct += _nodes(sorted(set(tokenise(loaded.tokenizer, texts, renderer.special))))
         sampled += thoughts * len(draws)
         before = len(seen)
         seen.update(trial.keys[0] for trial in trials)

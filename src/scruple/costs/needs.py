@@ -45,8 +45,8 @@ def workloads(
         for benchmark in study.benchmarks:
             path, work = here.get(benchmark.name), usual[benchmark.name]
             if path and place and memory and bar:
-                format = study.format(family, name)
-                work = counted(study, benchmark, path, place, format, memory, bar)
+                writing = study.writing(family, name)
+                work = counted(study, benchmark, path, place, writing, memory, bar)
             found[family, name, benchmark.name] = work
     return found
 

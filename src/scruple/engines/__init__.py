@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from scruple.checkpoints.manifest import Manifest
+from scruple.prompts.marks import Marks
 from scruple.study.settings import Compute, Decoding
 
 
@@ -57,22 +58,30 @@ class GenerateRequest:
         prompt: the text to continue.
         seed: the random seed of this request; its draws do not depend on the rest of the batch.
         special: whether the tokenizer adds its special tokens to the prompt.
-        stop: a text that ends the continuation and is cut off; None to rely on the end token.
+        marks: where the turn that is continued ends, beside the tokenizer's end token.
     """
 
     key: str
     prompt: str
     seed: int
     special: bool
-    stop: str | None
+    marks: Marks
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A sampled continuation and its number of tokens."""
+    """A sampled continuation.
+
+    Attributes:
+        text: the text, up to where the turn ends.
+        tokens: the number of sampled tokens, without an end token.
+        ended: why it ends: `end` (the turn ended), `turn` (it ran on into another turn, and was cut
+            there) or `length` (it reached the maximum number of tokens).
+    """
 
     text: str
     tokens: int
+    ended: str
 
 
 Finished = Callable[[Mapping[int, Any]], Any]

@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
+from scruple.engines.continuation import Ending
 from scruple.engines.forward import Forward, Prefix, takes
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.sampling import draw_tokens, stream_of
@@ -26,39 +27,33 @@ _REFILL_AT = 0.75
 """New rows are added once at most this share is active, so that each prefill has many rows."""
 _ROOM = 32
 """The number of tokens by which key and value buffers grow at a time."""
-_TAIL = 16
-"""The number of last tokens that are searched for a stop text; no stop text is longer."""
 
 
 @dataclass
 class _Row:
-    """A continuation in progress: its prompt, random numbers, stop text and tokens so far."""
+    """A continuation in progress: its prompt, random numbers, ending and tokens so far."""
 
     number: int
     prompt: Tokens
     draws: np.ndarray
-    stop: str | None
+    ending: Ending
     tokens: list[int] = field(default_factory=list)
 
 
 class Sampler:
     """Continue prompts by sampling."""
 
-    def __init__(
-        self, model: Any, forward: Forward, ends: Sequence[int], tokenizer: Any, batch_tokens: int
-    ) -> None:
+    def __init__(self, model: Any, forward: Forward, tokenizer: Any, batch_tokens: int) -> None:
         """Wrap a model.
 
         Args:
             model: a causal language model in evaluation mode.
             forward: the forward pass to use for prompts.
-            ends: the tokens that end a text.
             tokenizer: the model's tokenizer.
             batch_tokens: the most tokens that all rows together may hold, padding included.
         """
         self._model = model
         self._forward = forward
-        self._ends = set(ends)
         self._tokenizer = tokenizer
         self._budget = batch_tokens
         self._device = model.get_input_embeddings().weight.device
@@ -75,7 +70,7 @@ class Sampler:
         numbers: Sequence[int],
         prompts: Sequence[Tokens],
         seeds: Sequence[int],
-        stops: Sequence[str | None],
+        endings: Sequence[Ending],
         decoding: Decoding,
         rows: int,
         finished: Callable[[dict[int, list[int]]], Any],
@@ -86,14 +81,14 @@ class Sampler:
             numbers: the indices of the prompts to continue.
             prompts: the tokens of all prompts.
             seeds: the random seed of each prompt.
-            stops: the text that ends each prompt's continuation; None to rely on end tokens.
+            endings: what ends each prompt's continuation.
             decoding: temperature, top-p and the maximum number of new tokens.
             rows: the most rows to sample at once.
             finished: called with index of the prompt → its sampled tokens, including the end token.
         """
         room = decoding.max_new_tokens
         order = sorted(numbers, key=lambda i: prompts[i])
-        waiting = deque(_Row(i, prompts[i], stream_of(seeds[i], room), stops[i]) for i in order)
+        waiting = deque(_Row(i, prompts[i], stream_of(seeds[i], room), endings[i]) for i in order)
         batch = _Batch.empty()
         while waiting or batch.rows:
             if waiting and len(batch.rows) <= _REFILL_AT * rows:
@@ -146,7 +141,7 @@ class Sampler:
         done = {
             row.number: row.tokens
             for row, at_stop in zip(batch.rows, stopped, strict=True)
-            if at_stop or row.tokens[-1] in self._ends or len(row.tokens) == decoding.max_new_tokens
+            if at_stop or len(row.tokens) == decoding.max_new_tokens
         }
         if done:
             batch = batch.keep([i for i, row in enumerate(batch.rows) if row.number not in done])
@@ -154,11 +149,14 @@ class Sampler:
         return batch
 
     def _stopped(self, rows: list[_Row]) -> list[bool]:
-        if all(row.stop is None for row in rows):
-            return [False] * len(rows)
-        tails = self._tokenizer.batch_decode([row.tokens[-_TAIL:] for row in rows])
-        return [row.stop is not None and row.stop in tail
-                for row, tail in zip(rows, tails, strict=True)]  # fmt: skip
+        """Return for each row whether its last token ends it, or completes a text that does."""
+        found = [row.tokens[-1] in row.ending.tokens for row in rows]
+        searched = [place for place, row in enumerate(rows) if row.ending.texts]
+        tails = [rows[place].tokens[-rows[place].ending.longest :] for place in searched]
+        texts = self._tokenizer.batch_decode(tails) if tails else []
+        for place, text in zip(searched, texts, strict=True):
+            found[place] |= any(mark in text for mark in rows[place].ending.texts)
+        return found
 
 
 class _Layer(DynamicLayer):

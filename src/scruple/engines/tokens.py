@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scruple.engines import ScoreRequest
+from scruple.engines import GenerateRequest, ScoreRequest
+from scruple.engines.prefix_tree import Tokens
 from scruple.errors import ScrupleError
 
 _TAIL = 40
@@ -49,10 +50,10 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
         ]
         if not texts:
             continue
-        ids = iter(tokenizer(texts, add_special_tokens=special)["input_ids"])
+        ids = iter(tokenise(tokenizer, texts, special))
         for key in chosen:
-            prompt = _without_end(tokenizer, next(ids))
-            whole = [_without_end(tokenizer, next(ids)) for _ in distinct[key].candidates]
+            prompt = next(ids)
+            whole = [next(ids) for _ in distinct[key].candidates]
             encoded[key] = _split(distinct[key], prompt, whole)
     return [encoded[_content(request)] for request in requests]
 
@@ -101,14 +102,44 @@ def _content(request: ScoreRequest) -> tuple[Any, ...]:
     return request.prompt, request.candidates, request.answers, request.special
 
 
-def _without_end(tokenizer: Any, ids: Sequence[int]) -> Sequence[int]:
-    """Drop an end token that the tokenizer appended to the text."""
-    if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
-        return ids[:-1]
-    return ids
+def tokenise(tokenizer: Any, texts: Sequence[str], special: bool) -> list[Tokens]:
+    """Return the tokens of texts that go on: without those that the tokenizer puts behind a text.
+
+    Args:
+        tokenizer: the checkpoint's tokenizer.
+        texts: the texts; at least one.
+        special: whether the tokenizer adds its special tokens.
+    """
+    ids = tokenizer(list(texts), add_special_tokens=special)["input_ids"]
+    end = appended(tokenizer) if special else ()
+    return [
+        tuple(row[: -len(end)]) if end and tuple(row[-len(end) :]) == end else tuple(row)
+        for row in ids
+    ]
 
 
-def _split(request: ScoreRequest, prompt: Sequence[int], whole: list[Sequence[int]]) -> Encoded:
+def tokenise_prompts(tokenizer: Any, requests: Sequence[GenerateRequest]) -> list[Tokens]:
+    """Return the tokens of prompts that are to be continued; equal prompts are tokenised once."""
+    known: dict[tuple[str, bool], Tokens] = {}
+    for special in (True, False):
+        texts = sorted({one.prompt for one in requests if one.special == special})
+        if texts:
+            rows = tokenise(tokenizer, texts, special)
+            known |= {(text, special): row for text, row in zip(texts, rows, strict=True)}
+    return [known[request.prompt, request.special] for request in requests]
+
+
+def appended(tokenizer: Any) -> Tokens:
+    """Return the special tokens that a tokenizer puts behind every text."""
+    alone = tokenizer("a", add_special_tokens=False)["input_ids"]
+    ids = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for start in range(len(ids) - len(alone) + 1):
+        if ids[start : start + len(alone)] == alone:
+            return tuple(ids[start + len(alone) :])
+    return tuple(ids[-1:]) if ids[-1:] == [tokenizer.eos_token_id] else ()
+
+
+def _split(request: ScoreRequest, prompt: Sequence[int], whole: Sequence[Sequence[int]]) -> Encoded:
     shared = 0
     for tokens in zip(prompt, *whole, strict=False):
         if len(set(tokens)) > 1:

@@ -18,13 +18,14 @@ from scruple.checkpoints.manifest import Manifest
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
 from scruple.engines.choose import choose_forward
+from scruple.engines.continuation import Continuations
 from scruple.engines.forward import Position
 from scruple.engines.generation import Sampler
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokenizer import load_tokenizer
-from scruple.engines.tokens import Encoded, encode
+from scruple.engines.tokens import Encoded, encode, tokenise_prompts
 from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding
 
@@ -101,8 +102,8 @@ class TransformersEngine:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
-        self._ends = sorted({*ends, tokenizer.eos_token_id} - {None})
-        self._sampler = Sampler(model, self._forward, self._ends, tokenizer, at_once)
+        self._texts = Continuations(tokenizer, {*ends, tokenizer.eos_token_id} - {None})
+        self._sampler = Sampler(model, self._forward, tokenizer, at_once)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
@@ -180,26 +181,24 @@ class TransformersEngine:
         self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
     ) -> list[Generation]:
         """Sample continuations; see `scruple.engines.Engine.generate`."""
-        texts = {(request.prompt, request.special) for request in requests}
-        tokens = {
-            (text, special): tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
-            for text, special in texts
-        }
-        prompts = [tokens[request.prompt, request.special] for request in requests]
+        prompts = tokenise_prompts(self.tokenizer, requests)
         results: dict[int, Generation] = {}
 
         def pass_on(found: dict[int, list[int]]) -> None:
-            done = {i: self._finish(sampled, requests[i]) for i, sampled in found.items()}
+            done = {
+                i: self._texts.finish(prompts[i], sampled, requests[i].marks)
+                for i, sampled in found.items()
+            }
             results.update(done)
             finished(done)
 
         seeds = [request.seed for request in requests]
-        stops = [request.stop for request in requests]
+        endings = [self._texts.ending(request.marks) for request in requests]
         rows = self._sampler.most(prompts, decoding)
         while left := [i for i in range(len(requests)) if i not in results]:
             failure: RuntimeError | None = None
             try:
-                self._sampler.run(left, prompts, seeds, stops, decoding, rows, pass_on)
+                self._sampler.run(left, prompts, seeds, endings, decoding, rows, pass_on)
             except RuntimeError as error:
                 failure = error.with_traceback(None)
             if failure is not None:  # keep finished rows; a repeated row has the same draws
@@ -219,15 +218,3 @@ class TransformersEngine:
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "params": sum(parameter.numel() for parameter in self._model.parameters()),
         }
-
-    def _finish(self, tokens: list[int], request: GenerateRequest) -> Generation:
-        """Return a sampled row as text, without its end token and cut at its stop text.
-
-        The number of tokens includes those of the stop text, but not the end token.
-        """
-        ended = tokens[-1] in self._ends
-        length = len(tokens) - ended
-        text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True)
-        if request.stop is not None:
-            text = text.split(request.stop)[0]
-        return Generation(text.rstrip(), length)

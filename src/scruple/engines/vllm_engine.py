@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from scruple.checkpoints.manifest import Manifest
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.engines.continuation import Continuations
 from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
-from scruple.engines.tokens import encode
+from scruple.engines.tokens import encode, tokenise_prompts
 from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding
 
@@ -59,7 +60,16 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmE
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError) as error:
         raise ScrupleError(f"{manifest.checkpoint}: vLLM cannot load {folder}: {error}") from None
-    return VllmEngine(model, params, device, threads)
+    return VllmEngine(model, params, device, threads, _ends(folder))
+
+
+def _ends(folder: str) -> set[int]:
+    """Return the end tokens of the checkpoint's generation config; empty without one."""
+    try:
+        ends = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+    except (OSError, ValueError):
+        return set()
+    return set(ends if isinstance(ends, list) else [ends]) - {None}
 
 
 def _prepare(device: str, threads: int) -> None:
@@ -87,7 +97,7 @@ def _prepare(device: str, threads: int) -> None:
 class VllmEngine:
     """A causal language model in vLLM; see `scruple.engines.Engine`."""
 
-    def __init__(self, model: Any, params: int, device: str, threads: int) -> None:
+    def __init__(self, model: Any, params: int, device: str, threads: int, ends: set[int]) -> None:
         """Wrap a loaded model.
 
         Args:
@@ -95,10 +105,12 @@ class VllmEngine:
             params: its number of parameters.
             device: `cuda` or `cpu`.
             threads: the number of CPU threads.
+            ends: tokens that end a text, beside the tokenizer's end token.
         """
         self._model = model
         self._facts = (params, device, threads)
         self.tokenizer = model.get_tokenizer()
+        self._texts = Continuations(self.tokenizer, {*ends, self.tokenizer.eos_token_id} - {None})
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.
@@ -140,10 +152,8 @@ class VllmEngine:
         self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
     ) -> list[Generation]:
         """Sample continuations; see `scruple.engines.Engine.generate`."""
-        prompts = [
-            tuple(self.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
-            for request in requests
-        ]
+        prompts = tokenise_prompts(self.tokenizer, requests)
+        endings = [self._texts.ending(request.marks) for request in requests]
         settings = [
             {
                 "max_tokens": decoding.max_new_tokens,
@@ -151,15 +161,15 @@ class VllmEngine:
                 "top_p": decoding.top_p,
                 # vLLM takes signed 64-bit seeds
                 "seed": request.seed % 2**63,
-                "stop": request.stop,
+                "stop": list(ending.texts),
+                "stop_token_ids": list(ending.tokens),
             }
-            for request in requests
+            for request, ending in zip(requests, endings, strict=True)
         ]
         results: dict[int, Generation] = {}
         for number, output in self._run(prompts, settings):
-            length = len(output.token_ids)
-            ended = output.finish_reason == "stop" and output.stop_reason is None
-            results[number] = Generation(output.text.rstrip(), length - ended)
+            sampled = list(output.token_ids)
+            results[number] = self._texts.finish(prompts[number], sampled, requests[number].marks)
             finished({number: results[number]})
         return [results[i] for i in range(len(requests))]
 
@@ -186,7 +196,7 @@ class VllmEngine:
 
         engine = self._model.llm_engine
         for number, (prompt, options) in enumerate(zip(prompts, settings, strict=True)):
-            params = SamplingParams(detokenize="stop" in options, **options)
+            params = SamplingParams(detokenize=bool(options.get("stop")), **options)
             engine.add_request(str(number), {"prompt_token_ids": list(prompt)}, params)
         while engine.has_unfinished_requests():
             for done in engine.step():

@@ -24,6 +24,7 @@ from scruple.figures.results import Tables
 from scruple.figures.scaling import size_lines
 from scruple.figures.style import called, look_of
 from scruple.report.charts import bias_charts, effect_charts
+from scruple.report.prompts import complete_prompts
 from scruple.report.sentences import overview, verdicts
 from scruple.study.declaration import Timing
 from scruple.study.unfinished import notes_of, told
@@ -142,8 +143,11 @@ def write_page(material: Material) -> str:
         ],
         tables=[*_tables(material.folder), _bias(tables)],
         browser=material.browser,
+        prompts=complete_prompts(material.provenance["prompts"]),
         facts=_facts(material.provenance),
-        record=json.dumps(material.provenance, indent=1),
+        record=json.dumps(
+            {key: value for key, value in material.provenance.items() if key != "prompts"}, indent=1
+        ),
         charts=Markup(_data(charts)),
         packed=Markup(_data(material.browser)),
         script_texts=Markup(_data(texts.PAGE_SCRIPT)),

@@ -16,12 +16,17 @@ from scruple.engines import load_engine
 from scruple.engines.loading import check_files
 from scruple.engines.tokenizer import load_tokenizer
 from scruple.files import whole
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
+from scruple.responses.examples import examples
 from scruple.responses.shards import WHOLE, Shard
 from scruple.responses.store import Store, fingerprint
 from scruple.responses.stored_engine import StoredEngine
-from scruple.responses.table import Bar, respond, schema_of
+from scruple.responses.table import KEYS, Bar, respond, schema_of
 from scruple.responses.trials import check_trials, items_of
 from scruple.study.model import Study
+
+_DRAW = [name for name in KEYS if name != "scoring"]
 
 
 def ask_checkpoint(
@@ -56,17 +61,21 @@ def ask_checkpoint(
 
     Returns:
         A record for the provenance: the engine's description, the names, the numbers of responses
-        and tokens, and the seconds.
+        and tokens, why reasonings ended, the seconds, how turns are written, and one complete
+        prompt per condition.
 
     Raises:
         ScrupleError: if the checkpoint's files have changed, it cannot be loaded, or a prompt
             cannot be scored.
     """
     name = manifest.checkpoint
-    entry, format = study.benchmark(benchmark), study.format(family, name)
+    entry = study.benchmark(benchmark)
     items = items_of(study, entry, items, shard)
     check_files(manifest)
-    check_trials(study, entry, items, load_tokenizer(manifest.location), format, name)
+    read = load_tokenizer(manifest.location)
+    dialogue = load_dialogue(study, entry)
+    renderer = Renderer(study.writing(family, name), dialogue, read.tokenizer, name)
+    check_trials(study, entry, items, read, renderer, name)
     loaded = load_engine(manifest, study.compute, threads, gpus)
     description = loaded.describe()
     address = fingerprint(manifest, study.compute.engine, description["dtype"])
@@ -82,13 +91,21 @@ def ask_checkpoint(
     first = entry.scorings[0]
     schema = schema_of(entry.kind)
     counts = dict.fromkeys(("responses", "prompt_tokens", "reasoning_tokens"), 0)
+    ended = dict.fromkeys(("end", "turn", "length"), 0)
+    prompts: list[dict[str, Any]] = []
     with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for piece in respond(study, entry, items, engine, format, name, bar):
+        for piece in respond(study, entry, items, engine, renderer, name, bar):
             writer.write_table(pa.Table.from_pandas(piece, schema, preserve_index=False))
             counts["responses"] += len(piece)
             counts["prompt_tokens"] += int(piece["prompt_tokens"].sum())
             once = piece[piece["scoring"] == first]  # all scorings share a reasoning
             counts["reasoning_tokens"] += int(once["reasoning_tokens"].sum())
+            for reason, number in once["reasoning_end"].value_counts().items():
+                ended[str(reason)] += int(number)
+            if not prompts:
+                prompts = list(
+                    examples(study, entry, items[:1], renderer, read.tokenizer, _sampled(once))
+                )
     seconds = round(time.monotonic() - start, 1)
     log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
     return {
@@ -97,5 +114,15 @@ def ask_checkpoint(
         "checkpoint": name,
         "benchmark": benchmark,
         **counts,
+        "reasoning_ended": ended,
         "seconds": seconds,
+        "turns": renderer.facts(),
+        "prompts": prompts,
     }
+
+
+def _sampled(responses: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """Return draw → its reasoning, for the responses that have one."""
+    rows = responses[responses["reasoning"].notna()]
+    draws = rows[_DRAW].itertuples(index=False, name=None)
+    return dict(zip(draws, rows["reasoning"], strict=True))

@@ -85,6 +85,10 @@ def gather_records(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **records[0],
         **{key: round(sum(record[key] for record in records), 1) for key in sums},
+        "reasoning_ended": {
+            reason: sum(record["reasoning_ended"][reason] for record in records)
+            for reason in records[0]["reasoning_ended"]
+        },
         "shards": len(records),
         "runs": [run for record in records for run in record["runs"]],
     }

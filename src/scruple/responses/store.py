@@ -21,6 +21,7 @@ from scruple.checkpoints.manifest import Manifest
 from scruple.engines import GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.errors import ScrupleError
 from scruple.responses.store_parts import (
+    KINDS,
     SCHEMAS,
     Damaged,
     Part,
@@ -33,6 +34,8 @@ from scruple.study.settings import Decoding
 
 _VERSION = 1
 """The version of what engines compute; raise it to ignore results of earlier versions."""
+_REASONING = 2
+"""The same for reasoning alone, whose end and tokens version 0.1 found in another way."""
 _FLUSH_AFTER = 2.0
 """Seconds between parts: a killed job loses at most these, and the batch being computed."""
 _MERGE_FROM = 32
@@ -51,16 +54,31 @@ def fingerprint(manifest: Manifest, engine: str, dtype: str) -> str:
     return _hash([_VERSION, engine, dtype, files]).hex()
 
 
-def score_key(request: ScoreRequest) -> bytes:
-    """Return the key of a score request's result: a hash of the request."""
-    return _hash(["score", request.prompt, request.candidates, request.answers, request.special])
+def score_key(request: ScoreRequest, appended: tuple[int, ...] = ()) -> bytes:
+    """Return the key of a score request's result: a hash of the request.
+
+    Args:
+        request: the request.
+        appended: the tokens that the tokenizer puts behind a text, unless it is the end token.
+            Version 0.1 left them in the prompt, so such requests need another key.
+    """
+    content = ["score", request.prompt, request.candidates, request.answers, request.special]
+    return _hash([*content, appended] if appended and request.special else content)
 
 
 def reasoning_key(request: GenerateRequest, decoding: Decoding) -> bytes:
     """Return the key of a generate request's result: a hash of the request and its decoding."""
     settings = decoding.model_dump(include={"max_new_tokens", "temperature", "top_p"})
     return _hash(
-        ["reasoning", request.prompt, request.seed, request.special, request.stop, settings]
+        [
+            "reasoning",
+            _REASONING,
+            request.prompt,
+            request.seed,
+            request.special,
+            [request.marks.ends, request.marks.starts],
+            settings,
+        ]
     )
 
 
@@ -98,17 +116,16 @@ class Store:
 
     def scores(self, keys: Iterable[bytes]) -> dict[bytes, Scores]:
         """Return the stored results for those keys that have one."""
-        return self._get("scores", keys)
+        return self._get(KINDS[Scores], keys)
 
     def reasoning(self, keys: Iterable[bytes]) -> dict[bytes, Generation]:
         """Return the stored reasoning for those keys that have one."""
-        return self._get("reasoning", keys)
+        return self._get(KINDS[Generation], keys)
 
     def add(self, results: Mapping[bytes, Result]) -> None:
         """Add results; they are written every few seconds, or when `flush` is called."""
         for key, result in results.items():
-            kind = "scores" if isinstance(result, Scores) else "reasoning"
-            self._pending[kind][key] = result
+            self._pending[KINDS[type(result)]][key] = result
         if time.monotonic() - self._flushed > _FLUSH_AFTER:
             self.flush()
 

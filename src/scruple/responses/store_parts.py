@@ -33,8 +33,19 @@ SCHEMAS = {
             ("prompt_tokens", pa.int32()),
         ]
     ),
-    "reasoning": pa.schema([("key", pa.binary(16)), ("text", pa.string()), ("tokens", pa.int32())]),
+    "reasoning-2": pa.schema(
+        [
+            ("key", pa.binary(16)),
+            ("text", pa.string()),
+            ("tokens", pa.int32()),
+            ("ended", pa.string()),
+        ]
+    ),
 }
+"""Kind of result → its columns. A kind gets a new name if they change, or what they mean."""
+
+KINDS = {Scores: "scores", Generation: "reasoning-2"}
+"""Type of a result → its kind."""
 
 Result = Scores | Generation
 
@@ -153,8 +164,8 @@ def _short(keys: Sequence[bytes]) -> np.ndarray:
 
 
 def _result(kind: str, row: dict[str, Any]) -> Result:
-    if kind == "reasoning":
-        return Generation(row["text"], row["tokens"])
+    if kind == KINDS[Generation]:
+        return Generation(row["text"], row["tokens"], row["ended"])
     return Scores(
         tuple(row["logprobs"]), tuple(row["tokens"]), row["valid_mass"], row["prompt_tokens"]
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scruple.engines import Engine, Finished, GenerateRequest, Generation, ScoreRequest, Scores
+from scruple.engines.tokens import appended
 from scruple.responses.store import Store, reasoning_key, score_key
 from scruple.study.settings import Decoding
 
@@ -18,6 +19,8 @@ class StoredEngine:
         self.tokenizer = engine.tokenizer
         self._engine = engine
         self._store = store
+        end = appended(engine.tokenizer)
+        self._appended = () if end == (engine.tokenizer.eos_token_id,) else end
 
     def describe(self) -> dict[str, Any]:
         """See `scruple.engines.Engine.describe`."""
@@ -25,7 +28,7 @@ class StoredEngine:
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """See `scruple.engines.Engine.score`."""
-        keys = [score_key(request) for request in requests]
+        keys = [score_key(request, self._appended) for request in requests]
         return self._complete(keys, self._store.scores, finished, lambda missing, found: (
             self._engine.score([requests[i] for i in missing], found)
         ))  # fmt: skip

@@ -12,7 +12,6 @@ import pyarrow as pa
 from scruple.benchmarks import benchmark_module
 from scruple.engines import Engine, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.progress import Bar, Progress
-from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import Trial, count_work, name_of, pieces, score_request, seed_of
 from scruple.study.model import Study
@@ -38,6 +37,7 @@ def schema_of(kind: str) -> pa.Schema:
             ("reasoning", pa.string()),
             ("prompt_tokens", pa.int32()),
             ("reasoning_tokens", pa.int32()),
+            ("reasoning_end", pa.string()),
         ]
     )
 
@@ -47,7 +47,7 @@ def respond(
     benchmark: Benchmark,
     items: pd.DataFrame,
     engine: Engine,
-    format: str,
+    renderer: Renderer,
     checkpoint: str,
     bar: Bar,
 ) -> Iterator[pd.DataFrame]:
@@ -58,7 +58,7 @@ def respond(
         benchmark: the benchmark's entry in the config, with its scorings and option orders.
         items: the benchmark's items.
         engine: the loaded checkpoint.
-        format: how turns are written (`auto`, `chat`, `dialogue`).
+        renderer: renders turns for the checkpoint.
         checkpoint: the checkpoint's name, for messages.
         bar: creates progress bars.
 
@@ -66,13 +66,14 @@ def respond(
         One row per item × condition × wording × scoring × order × sample: the KEYS; `answer`, the
         most likely one (per token for whole texts); `target`, the answer that the prompt asks for,
         otherwise empty; `logprob_<answer>`; `tokens_<answer>`, null unless candidates are whole
-        texts; `valid_mass`; `reasoning`; `prompt_tokens` and `reasoning_tokens`.
+        texts; `valid_mass`; `reasoning`; `prompt_tokens` and `reasoning_tokens`; `reasoning_end`,
+        why the reasoning ends: `end`, `turn` (it ran on into another turn, and was cut there) or
+        `length` (it reached the maximum).
 
     Raises:
         ScrupleError: naming the item, if a prompt cannot be scored; `check_trials` checks this
             without loading the weights.
     """
-    renderer = Renderer(format, load_dialogue(study, benchmark), engine.tokenizer, checkpoint)
     answers = benchmark_module(benchmark.kind).ANSWERS
     progress = bar(f"{checkpoint} {benchmark.name}", count_work(study, benchmark, items))
     for trials in pieces(study, benchmark, items):
@@ -113,7 +114,7 @@ def _reason(
             renderer.reasoning_prompt(trial.turns),
             seed_of(study, benchmark.name, draw),
             renderer.special,
-            renderer.stop(),
+            renderer.marks,
         )
         for draw, trial in draws.items()
     ]
@@ -146,6 +147,7 @@ def _row(
         "reasoning": reasoning.text if reasoning else None,
         "prompt_tokens": scores.prompt_tokens,
         "reasoning_tokens": reasoning.tokens if reasoning else 0,
+        "reasoning_end": reasoning.ended if reasoning else None,
     }
 
 

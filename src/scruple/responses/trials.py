@@ -19,7 +19,6 @@ from scruple.prompts.files import (
     Turns,
     build_turns,
     conditions_of,
-    load_dialogue,
     load_prompts,
     wordings_of,
 )
@@ -27,6 +26,9 @@ from scruple.prompts.rendering import Renderer
 from scruple.responses.shards import PIECE, Shard
 from scruple.study.model import Study
 from scruple.study.settings import Benchmark
+
+_COMPARED = 100
+"""The number of prompts per piece that are compared with what the chat template itself writes."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def check_trials(
     benchmark: Benchmark,
     items: pd.DataFrame,
     loaded: TokenizerAndWindow,
-    format: str,
+    renderer: Renderer,
     checkpoint: str,
 ) -> None:
     """Raise an error if a trial does not suit the checkpoint; needs its tokenizer, no weights.
@@ -164,15 +166,17 @@ def check_trials(
         benchmark: the benchmark's entry in the config, with its scorings and option orders.
         items: the benchmark's items.
         loaded: the checkpoint's tokenizer and context window.
-        format: how turns are written (`auto`, `chat`, `dialogue`).
+        renderer: renders turns for the checkpoint.
         checkpoint: the checkpoint's name, for messages.
 
     Raises:
         ScrupleError: naming the item, if a prompt is too long for the checkpoint or its tokenizer
-            cannot distinguish the candidates.
+            cannot distinguish the candidates; or if the chat template treats some texts unlike
+            others.
     """
-    renderer = Renderer(format, load_dialogue(study, benchmark), loaded.tokenizer, checkpoint)
     for trials in pieces(study, benchmark, items):
+        step = max(1, len(trials) // _COMPARED)
+        renderer.check([trial.turns for trial in trials[::step]])
         for reasons in (False, True):
             # all samples of an item have the same prompt, so the first one suffices
             mine = [t for t in trials if t.reasons == reasons and t.keys[-1] == 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -13,6 +13,17 @@ Format = Literal["auto", "chat", "dialogue"]
 Scoring = Literal["letter", "text"]
 Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
 """A repository on the hub: `owner/name`, or a name without an owner."""
+
+
+class Writing(NamedTuple):
+    """How turns are written for a checkpoint."""
+
+    format: Format
+    """`chat`, `dialogue` or `auto`."""
+    template: str | None
+    """The name of the chat template, if the tokenizer has several."""
+    date: str
+    """The date that chat templates take for today's, as YYYY-MM-DD."""
 
 
 class Hub(Strict):
@@ -48,6 +59,8 @@ class Checkpoint(Strict):
     """The seed of the training run; it distinguishes several runs of one recipe."""
     format: Format | None = None
     """How turns are written for this checkpoint; by default the family's `format`."""
+    template: Name | None = None
+    """The name of its chat template, if its tokenizer has several; by default the family's."""
     hub: Repository | None = None
     """The repository on the hub: owner/name."""
     revision: Annotated[str, StringConstraints(min_length=1)] | None = None
@@ -93,6 +106,8 @@ class Family(Strict):
     format: Format = "auto"
     """How turns are written: with the tokenizer's chat template (`chat`), as plain text
     (`dialogue`), or with the template if there is one (`auto`)."""
+    template: Name | None = None
+    """The name of the chat template, for tokenizers that have several; by default `default`."""
     primary_scoring: Scoring = "text"
     """The BBQ scoring that figures and verdicts use."""
     note: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None

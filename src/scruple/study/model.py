@@ -9,11 +9,13 @@ and every job import it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date as Date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -23,7 +25,7 @@ from pydantic import (
 )
 
 from scruple.errors import ScrupleError
-from scruple.study.families import Checkpoint, Family, Hub, refuse_duplicates
+from scruple.study.families import Checkpoint, Family, Hub, Writing, refuse_duplicates
 from scruple.study.kinds import KINDS
 from scruple.study.margins import Margin, Margins, check_metrics
 from scruple.study.messages import explain
@@ -38,6 +40,14 @@ AxisKind = Literal["size", "stage", "step"]
 
 
 _Entry = TypeVar("_Entry", Family, Checkpoint, Benchmark)
+
+
+def _day(value: Any) -> str:
+    """Return a date as text; YAML reads one without quotes as a date. Else raise ValueError."""
+    try:
+        return Date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError(f"give a date as YYYY-MM-DD; it is {value!r}") from None
 
 
 class Study(Strict):
@@ -57,6 +67,8 @@ class Study(Strict):
     """The folder that contains <language>/<kind of benchmark>.yaml."""
     sources: str = "data/sources.yaml"
     """The file that lists where the benchmark files come from, with their hashes."""
+    date: Annotated[str, BeforeValidator(_day)] = "2024-07-26"
+    """The date that chat templates take for today's (YYYY-MM-DD), so that prompts never change."""
     mirror: Annotated[str, StringConstraints(min_length=1)] | None = None
     """A local folder that is searched for benchmark files before the network."""
     max_params: Annotated[int, Field(gt=0)] | None = None  # must precede `families`
@@ -200,9 +212,11 @@ class Study(Strict):
         wanted = self.family(family).primary_scoring
         return wanted if wanted in benchmark.scorings else benchmark.scorings[0]
 
-    def format(self, family: str, checkpoint: str) -> str:
-        """Return how turns are written for a checkpoint: its own setting, else its family's."""
-        return self.checkpoint(family, checkpoint).format or self.family(family).format
+    def writing(self, family: str, checkpoint: str) -> Writing:
+        """Return how turns are written for a checkpoint: its own settings, else its family's."""
+        recipe, own = self.family(family), self.checkpoint(family, checkpoint)
+        template = own.template or recipe.template
+        return Writing(own.format or recipe.format, template, self.date)
 
     def members(self) -> list[tuple[str, str]]:
         """Return (family, checkpoint) for every checkpoint, in config order."""

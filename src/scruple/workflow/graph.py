@@ -170,7 +170,7 @@ class Plan:
             "decoding": study.decoding.model_dump(),
             "scoring": list(entry.scoring),
             "orders": entry.orders,
-            "formats": {name: study.format(family, name) for name in checkpoints},
+            "writing": {name: list(study.writing(family, name)) for name in checkpoints},
             "dtype": study.compute.dtype,
             "engine": study.compute.engine,
             "prompts": prompts,

@@ -75,12 +75,39 @@ def provenance(
         "checkpoints": [_read(path) for path in checkpoints],
         "packages": {name: version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "python": platform.python_version()},
-        "jobs": jobs,
+        "jobs": [{key: value for key, value in job.items() if key != "prompts"} for job in jobs],
+        "prompts": prompts_of(study, jobs),
         "unfinished": dict(unfinished),
         "prompt_tokens": sum(job["prompt_tokens"] for job in jobs),
         "reasoning_tokens": sum(job["reasoning_tokens"] for job in jobs),
         "seconds": sum(job["seconds"] for job in jobs),
     }
+
+
+def prompts_of(study: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return complete prompts: those of the largest checkpoint of each family and stage.
+
+    Args:
+        study: the study as plain data.
+        jobs: the records of the response jobs.
+    """
+    places = {
+        (family["name"], checkpoint["name"]): (checkpoint["params"], checkpoint["stage"])
+        for family in study["families"]
+        for checkpoint in family["checkpoints"]
+    }
+    largest: dict[tuple[str, str, str], tuple[int, Mapping[str, Any]]] = {}
+    for job in jobs:
+        params, stage = places[job["family"], job["checkpoint"]]
+        key = job["family"], stage, job["benchmark"]
+        if key not in largest or params > largest[key][0]:
+            largest[key] = params, job
+    about = ("family", "checkpoint", "benchmark", "turns")
+    return [
+        {**{name: job[name] for name in about}, **prompt}
+        for _, job in largest.values()
+        for prompt in job["prompts"]
+    ]
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""A prompt and its sampled continuation as one text, and where the continuation ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scruple.engines import Generation
+from scruple.prompts.marks import Marks
+
+_BEFORE = 32
+"""The number of tokens of the prompt that are decoded together with its continuation."""
+
+Reason = Literal["end", "turn", "length"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends a continuation.
+
+    Attributes:
+        tokens: token → why the continuation ends there.
+        texts: text → why the continuation ends there; for marks that are no single token.
+    """
+
+    tokens: dict[int, Reason]
+    texts: dict[str, Reason]
+
+    @property
+    def longest(self) -> int:
+        """Return the number of last tokens in which any of the texts can be found."""
+        return max((len(text.encode()) + 1 for text in self.texts), default=0)
+
+
+class Continuations:
+    """Turns sampled tokens into texts, as the tokenizer of a checkpoint reads them."""
+
+    def __init__(self, tokenizer: Any, ends: Iterable[int]) -> None:
+        """Take the tokenizer and the tokens that end a text."""
+        self._tokenizer = tokenizer
+        self._ends = frozenset(ends)
+        self._known: dict[Marks, Ending] = {}
+
+    def ending(self, marks: Marks) -> Ending:
+        """Return what ends a continuation: end tokens, and the marks of a turn."""
+        if marks not in self._known:
+            tokens: dict[int, Reason] = dict.fromkeys(self._ends, "end")
+            texts: dict[str, Reason] = {}
+            added = self._tokenizer.get_added_vocab()
+            reasons: dict[str, Reason] = dict.fromkeys(marks.starts, "turn")
+            for name in marks.ends:
+                reasons[name] = "end"
+            for name, reason in reasons.items():
+                if name in added:
+                    tokens.setdefault(added[name], reason)
+                else:
+                    texts[name] = reason
+            self._known[marks] = Ending(tokens, texts)
+        return self._known[marks]
+
+    def finish(self, prompt: Sequence[int], sampled: Sequence[int], marks: Marks) -> Generation:
+        """Return sampled tokens as text, without end token and cut where the turn ends.
+
+        The number of tokens includes those of a text that ends the turn, but not an end token.
+
+        Args:
+            prompt: the tokens of the prompt.
+            sampled: the tokens after it, at least one.
+            marks: where the turn ends.
+        """
+        ending = self.ending(marks)
+        reason = ending.tokens.get(sampled[-1])
+        length = len(sampled) - (reason is not None)
+        text = self._after(prompt, sampled[:length])
+        found = {text.index(mark): mark for mark in ending.texts if mark in text}
+        if found:
+            first = min(found)
+            text, reason = text[:first], ending.texts[found[first]]
+        if reason is None:
+            text = text.rstrip("\ufffd")  # the limit may cut a character into halves
+        return Generation(text.rstrip(), length, reason or "length")
+
+    def _after(self, prompt: Sequence[int], sampled: Sequence[int]) -> str:
+        """Return the text of sampled tokens where they stand, behind the prompt.
+
+        Decoded alone they may lose a leading blank, as with SentencePiece.
+        """
+        before = [int(token) for token in prompt[-_BEFORE:]]
+        alone, both = (
+            self._tokenizer.decode(
+                ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+            for ids in (before, [*before, *sampled])
+        )
+        pairs = enumerate(zip(alone, both, strict=False))
+        shared = next((place for place, (one, other) in pairs if one != other), len(alone))
+        return str(both)[shared:]
