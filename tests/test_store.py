@@ -1,16 +1,23 @@
 """What is finished is never lost, never computed twice, and never served to another checkpoint."""
 
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from test_engine import REQUESTS, load, neox, silent  # noqa: F401
 
-from scruple.checkpoints.manifest import fetch_checkpoint
-from scruple.engines import GenerateRequest, Generation, Scores
+from scruple.checkpoints.manifest import FileFacts, Manifest, fetch_checkpoint
+from scruple.engines import GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.prompts.marks import Marks
 from scruple.responses.store import Store, fingerprint, reasoning_key, score_key
 from scruple.responses.stored_engine import StoredEngine
 from scruple.study.families import Checkpoint
 from scruple.study.settings import Decoding
 
+OLD = Path(__file__).parent / "store-0.1"
+"""A store that version 0.1 wrote, and what is in it."""
 DECODING = Decoding(max_new_tokens=6)
 ASKS = [GenerateRequest(f"g{i}", "Human: go " * (i % 3 + 1), i, True, Marks()) for i in range(8)]
 
@@ -205,3 +212,39 @@ def test_addresses_hold_all_that_a_result_depends_on(make_checkpoint, tmp_path):
     keys |= {reasoning_key(ASKS[0], DECODING.model_copy(update={name: value})) for name, value in
              {"max_new_tokens": 7, "temperature": 0.5, "top_p": 0.9}.items()}  # fmt: skip
     assert len(keys | {reasoning_key(ASKS[0], DECODING)}) == 8
+
+
+def test_a_store_of_version_0_1_is_resumed(tmp_path):
+    """Its scores are served, at the same address; its reasonings are asked again and left there."""
+    content = json.loads((OLD / "content.json").read_text())
+    files = {name: FileFacts(**facts) for name, facts in content["files"].items()}
+    manifest = Manifest(checkpoint="c", params=1, origin="", folder="", files=files)
+    assert fingerprint(manifest, content["engine"], content["dtype"]) == content["address"]
+    shutil.copytree(OLD / content["address"], tmp_path / "store")
+    store = Store(tmp_path / "store")
+    for entry in content["scores"]:
+        asked = {key: tuple(v) if isinstance(v, list) else v for key, v in entry["request"].items()}
+        key = score_key(ScoreRequest("s", **asked))
+        result = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["result"].items()}
+        assert store.scores([key]) == {key: Scores(**result)}
+    decoding = Decoding(**content["decoding"])
+    for entry in content["reasoning"]:
+        asked = {key: entry[key] for key in ("prompt", "seed", "special")}
+        key = reasoning_key(GenerateRequest("g", **asked, marks=Marks()), decoding)
+        assert store.reasoning([key]) == {}
+        store.add({key: Generation("new", 1, "end")})
+    store.flush()
+    kept = {path.name for path in (OLD / content["address"]).iterdir()}
+    there = {path.name for path in (tmp_path / "store").iterdir()}
+    assert kept < there
+    assert not any(name.endswith(".damaged") for name in there)
+    assert Store(tmp_path / "store").reasoning([key])[key].text == "new"
+
+
+def test_scores_with_another_token_behind_a_text_have_another_key():
+    """Version 0.1 left such a token in the prompt, and dropped the end token."""
+    request = REQUESTS[0]
+    assert score_key(request, ()) == score_key(request)
+    assert score_key(request, (7,)) != score_key(request)
+    bare = replace(request, special=False)
+    assert score_key(bare, (7,)) == score_key(bare)

@@ -39,7 +39,7 @@ rule measure:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=5,
+        version=6,
         benchmark="{benchmark}",
         language=lambda wildcards: plan.language(wildcards.benchmark),
         family="{family}",
@@ -73,7 +73,7 @@ for group in plan.asking.groups():
         conda:
             "../../envs/scruple.yaml"
         params:
-            version=5,
+            version=6,
             benchmark=group.benchmark,
             language=plan.language(group.benchmark),
             family=group.family,
@@ -179,7 +179,7 @@ rule write_provenance:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         study=plan.plain(),
         unfinished=plan.unfinished(),
     message:

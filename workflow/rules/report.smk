@@ -36,7 +36,7 @@ rule write_report:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=4,
+        version=5,
         jobs=plan.jobs(),
         unfinished=plan.unfinished(),
     message:

@@ -34,7 +34,7 @@ rule respond:
         runtime=alone.minutes,
         nodes=1,
     params:
-        version=1,
+        version=2,
         benchmark="{benchmark}",
         family="{family}",
         settings=lambda wildcards: plan.response_settings(
@@ -73,7 +73,7 @@ rule respond_shard:
         runtime=alone.minutes,
         nodes=1,
     params:
-        version=1,
+        version=2,
         benchmark="{benchmark}",
         family="{family}",
         settings=lambda wildcards: plan.response_settings(
@@ -108,7 +108,7 @@ rule gather_shards:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         settings=lambda wildcards: plan.response_settings(
             wildcards.family, [wildcards.checkpoint], wildcards.benchmark
         ),
@@ -150,7 +150,7 @@ for group in plan.asking.groups():
             runtime=shared.minutes,
             nodes=1,
         params:
-            version=1,
+            version=2,
             benchmark=group.benchmark,
             family=group.family,
             settings=plan.response_settings(

@@ -24,16 +24,17 @@ class Stopped(Exception):
     """The function broke a limit, or raised an error; the text says which."""
 
 
-def guarded(function: Callable[[], Any], seconds: float = SECONDS) -> Any:
+def guarded(function: Callable[[], Any], seconds: float | None = None) -> Any:
     """Return a function's result, computed in a forked process.
 
     Args:
         function: the function; it may use everything that is loaded in this process.
-        seconds: the longest time that it may take.
+        seconds: the longest time that it may take; by default SECONDS.
 
     Raises:
         Stopped: if it took too long, needed too much memory, or raised an error.
     """
+    seconds = SECONDS if seconds is None else seconds
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(function, sender), daemon=True)
