@@ -26,7 +26,7 @@ from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import count_nodes, plan_packs
-from scruple.engines.tokenizer import load_tokenizer
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond

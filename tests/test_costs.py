@@ -13,6 +13,7 @@ from conftest import ROOT, run_snakemake, write_yaml
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import draw
 from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.costs.cards import cards
 from scruple.costs.counts import count, local_tokenizer
 from scruple.costs.need import (
@@ -30,7 +31,6 @@ from scruple.costs.workload import Workload, estimate
 from scruple.engines import load_engine
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import make_pack, plan_packs
-from scruple.engines.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.machine.memory import check_memory_here, gpus_here, in_use

@@ -8,10 +8,11 @@ import torch
 from independent import Model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from scruple.checkpoints.manifest import Location, Manifest
+from scruple.checkpoints.location import Location
+from scruple.checkpoints.manifest import Manifest
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
 from scruple.engines.sampling import keep_top_p
-from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
 from scruple.prompts.marks import Marks

@@ -10,6 +10,8 @@ from pathlib import Path
 from scruple.checkpoints.cache import cache_folder, check_room, missing_bytes, recorded, storage_of
 from scruple.checkpoints.choice import check_code, check_parts, describing_files, weight_files
 from scruple.checkpoints.local import TOKENIZERS, check_safetensors
+from scruple.checkpoints.location import Location
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Pinned, Say, bring, git_blob, patiently, plain
 from scruple.study.families import Checkpoint, Hub
@@ -100,7 +102,8 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
 
     Raises:
         ScrupleError: if the checkpoint cannot be downloaded, needs code that is not allowed, lacks
-            a weight file, does not match the hub's hashes, or does not fit on the disk.
+            a weight file, has no tokenizer that transformers can read, does not match the hub's
+            hashes, or does not fit on the disk.
     """
     from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -122,8 +125,9 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
         for file in remote.files:
             if file not in remote.weights:
                 folder = link(file).parent
-        check_code(folder, name, hub, place)
         check_parts(folder, remote.weights, place)
+        if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
+            load_tokenizer(Location(place, str(folder)))
         for number, file in enumerate(remote.weights, 1):
             pinned = remote.files[file]
             if pinned.sha256 is not None:

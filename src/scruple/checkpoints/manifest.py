@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,29 +11,13 @@ from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.choice import check_code, describing_files, weight_files
 from scruple.checkpoints.hub import download, look_up, place_of, remove_damaged
 from scruple.checkpoints.local import files_in, in_package
+from scruple.checkpoints.location import Location
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Say, sha256
 from scruple.files import read_json, write_json
 from scruple.study.architecture import Shape, read_shape
 from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 from scruple.study.model import resolve
-
-
-@dataclass(frozen=True)
-class Location:
-    """The location of a checkpoint's files on this machine.
-
-    Attributes:
-        checkpoint: the checkpoint's name, for messages.
-        folder: the folder that holds its files.
-        gguf: the name of the GGUF file in the folder; None for files in the transformers format.
-        code: whether the checkpoint's own Python code is run.
-    """
-
-    checkpoint: str
-    folder: str
-    gguf: str | None = None
-    code: bool = False
 
 
 class _Frozen(BaseModel):

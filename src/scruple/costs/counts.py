@@ -12,11 +12,11 @@ import pandas as pd
 
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.local import in_package
-from scruple.checkpoints.manifest import Location
+from scruple.checkpoints.location import Location
+from scruple.checkpoints.tokenizer import TokenizerAndWindow, load_tokenizer
 from scruple.costs.workload import Workload
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
-from scruple.engines.tokenizer import TokenizerAndWindow, load_tokenizer
 from scruple.engines.tokens import encode, tokenise
 from scruple.errors import ScrupleError
 from scruple.files import read_json, write_json

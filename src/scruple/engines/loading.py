@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from scruple.checkpoints.manifest import Location, Manifest
+from scruple.checkpoints.location import folder_of
+from scruple.checkpoints.manifest import Manifest
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import sha256
 from scruple.machine.memory import in_use
@@ -38,24 +39,6 @@ def device_of(compute: Compute) -> str:
 def dtype_of(compute: Compute, device: str) -> torch.dtype:
     """Return the dtype of the weights: the config's, or the default of the device."""
     return _DTYPES[compute.dtype_on(gpu=device == "cuda")]
-
-
-def folder_of(location: Location, record: str | None = None) -> str:
-    """Return the folder of a fetched checkpoint.
-
-    Args:
-        location: the location of its files.
-        record: the file of its manifest, for the message.
-
-    Raises:
-        ScrupleError: if the folder no longer exists.
-    """
-    if not Path(location.folder).is_dir():
-        raise ScrupleError(
-            f"{location.checkpoint}: {location.folder} is gone since it was fetched; delete "
-            f"{record or 'its manifest'} and run again."
-        )
-    return location.folder
 
 
 def check_files(manifest: Manifest) -> None:

@@ -14,17 +14,18 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
+from scruple.checkpoints.location import folder_of
 from scruple.checkpoints.manifest import Manifest
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.budget import default_tokens, free_memory, tokens_at_once
 from scruple.engines.choose import choose_forward
 from scruple.engines.continuation import Continuations
 from scruple.engines.forward import Position
 from scruple.engines.generation import Sampler
-from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
+from scruple.engines.loading import check_memory, device_of, dtype_of, size_of
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
-from scruple.engines.tokenizer import load_tokenizer
 from scruple.engines.tokens import Encoded, encode, tokenise_prompts
 from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding

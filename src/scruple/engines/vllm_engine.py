@@ -15,10 +15,11 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
+from scruple.checkpoints.location import folder_of
 from scruple.checkpoints.manifest import Manifest
 from scruple.engines import Finished, GenerateRequest, Generation, ScoreRequest, Scores
 from scruple.engines.continuation import Continuations
-from scruple.engines.loading import check_memory, device_of, dtype_of, folder_of, size_of
+from scruple.engines.loading import check_memory, device_of, dtype_of, size_of
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokens import encode, tokenise_prompts

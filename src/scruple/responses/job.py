@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scruple.checkpoints.manifest import Manifest
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import load_engine
 from scruple.engines.loading import check_files
-from scruple.engines.tokenizer import load_tokenizer
 from scruple.files import whole
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer

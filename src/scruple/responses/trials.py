@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from scruple.benchmarks import benchmark_module
+from scruple.checkpoints.tokenizer import TokenizerAndWindow
 from scruple.engines import ScoreRequest
-from scruple.engines.tokenizer import TokenizerAndWindow
 from scruple.engines.tokens import check_fit
 from scruple.prompts.files import (
     Condition,

@@ -1,6 +1,6 @@
-"""Load a checkpoint's tokenizer and context window, so that prompts can be checked early.
+"""Load a checkpoint's tokenizer and limits, so that they can be checked early.
 
-No weights are loaded.
+No weights are loaded, and nothing is asked over a network.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from scruple.checkpoints.manifest import Location
-from scruple.engines.loading import folder_of
+from scruple.checkpoints.location import Location, folder_of
 from scruple.errors import ScrupleError
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
@@ -18,19 +17,22 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 
 @dataclass(frozen=True)
 class TokenizerAndWindow:
-    """A tokenizer and the checkpoint's context window.
+    """A tokenizer, and what the checkpoint's config says about its reach.
 
     Attributes:
         tokenizer: the tokenizer.
         window: the most tokens that the checkpoint can read; None if there is no limit.
+        vocabulary: the number of rows of the embedding, so that a token from this number on cannot
+            be read; None if the config does not say.
     """
 
     tokenizer: Any
     window: int | None
+    vocabulary: int | None
 
 
 def load_tokenizer(location: Location) -> TokenizerAndWindow:
-    """Return the tokenizer and context window of a checkpoint on this machine.
+    """Return the tokenizer, context window and vocabulary of a checkpoint on this machine.
 
     Args:
         location: the location of its files.
@@ -59,4 +61,8 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
         options["gguf_file"] = gguf
     config = AutoConfig.from_pretrained(folder, **options).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    return TokenizerAndWindow(tokenizer, getattr(config, "max_position_embeddings", None))
+    return TokenizerAndWindow(
+        tokenizer,
+        getattr(config, "max_position_embeddings", None),
+        getattr(config, "vocab_size", None),
+    )
