@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LARGE = (".safetensors", ".bin")
+LARGE = (".safetensors", ".bin", ".gguf")
 """Files that the hub keeps outside git, and sends from another address."""
 
 
@@ -61,7 +61,7 @@ class StandIn:
     def publish(self, name: str, source: Path, revision: str = "main", token: str = "") -> str:
         """Publish a folder as a revision; with a token, to its holder alone. Returns the commit."""
         content = hashlib.sha1(f"{name} {revision}".encode())
-        for path in sorted(source.iterdir()):
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
             content.update(path.name.encode() + path.read_bytes())
         commit = content.hexdigest()
         target = self.folder / name.replace("/", "--") / commit
@@ -150,8 +150,9 @@ def _handler(hub: StandIn):
             if not self.known(name) or not (folder := self.revision(name, revision)):
                 return None
             siblings = []
-            for path in sorted(folder.iterdir()):
-                entry = {"rfilename": path.name, "size": path.stat().st_size, "blobId": blob(path)}
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                name_there = path.relative_to(folder).as_posix()
+                entry = {"rfilename": name_there, "size": path.stat().st_size, "blobId": blob(path)}
                 if path.suffix in LARGE:
                     entry["lfs"] = {
                         "sha256": sha(path),

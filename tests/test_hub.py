@@ -22,6 +22,7 @@ from scruple.checkpoints import cache
 from scruple.checkpoints import hub as library
 from scruple.checkpoints.hub import look_up
 from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import load_engine
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Unreachable
@@ -369,6 +370,33 @@ def test_repositories_that_are_not_complete(hub, sharded, tmp_path, lack, said):
     with pytest.raises(ScrupleError, match=rf"tiny \(someone/lacking@main\): .*{said}"):
         fetch(hub="someone/lacking")
     assert downloads(hub) == {}
+
+
+def test_a_tokenizer_that_cannot_be_read_is_told_before_the_weights(hub, sharded, tmp_path):
+    folder = tmp_path / "unread"
+    shutil.copytree(sharded[0], folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "spiece.model").write_bytes(b"no vocabulary")
+    hub.publish("someone/unread", folder)
+    with pytest.raises(ScrupleError, match=r"someone/unread@main.*spiece\.model is damaged"):
+        fetch(hub="someone/unread")
+    assert downloads(hub) == {}
+
+
+def test_chat_templates_in_their_folder_come_along(hub, sharded, tmp_path):
+    folder = tmp_path / "templates"
+    shutil.copytree(sharded[0], folder)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "short.jinja").write_text("{{ messages }}")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "config.json").write_text("{}")
+    hub.publish("someone/templates", folder)
+    found = fetch(hub="someone/templates")
+    assert "additional_chat_templates/short.jinja" in found.files
+    assert not [name for name in found.files if name.startswith("onnx")]
+    read = load_tokenizer(found.location).tokenizer
+    assert read.chat_template["short"] == "{{ messages }}"
+    assert fetch(hub="someone/templates") == found
 
 
 def test_an_endpoint_that_is_no_address_is_named_at_once(hub, monkeypatch):

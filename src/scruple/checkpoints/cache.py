@@ -41,7 +41,8 @@ def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path |
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    return folder if is_complete(folder, hub.allow_pickle) else None
+    code = checkpoint.hub in hub.allow_code
+    return folder if is_complete(folder, hub.allow_pickle, code) else None
 
 
 def recorded(path: Path) -> Pinned:

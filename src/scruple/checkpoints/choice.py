@@ -10,7 +10,16 @@ from pathlib import Path
 from scruple.errors import ScrupleError
 from scruple.study.families import Hub
 
-_DESCRIBING = (".json", ".model", ".txt", ".jinja")
+_DESCRIBING = (".json", ".model", ".txt", ".jinja", ".tiktoken", ".codes")
+_TEMPLATES = "additional_chat_templates"
+"""The only folder in a checkpoint from which transformers reads files."""
+_TOKENIZER = re.compile(r"tokenizer\.json|vocab\.(json|txt)|tekken\.json|[\w.-]+\.(model|tiktoken)")
+"""Files that hold a tokenizer's vocabulary: of tokenizers, of BERT and GPT-2, of Mistral, of
+sentencepiece (tokenizer.model, spiece.model, sentencepiece.bpe.model, …) and of tiktoken."""
+_TOLD = re.compile(
+    r"tokenizer[\w.-]*\.json|merges\.txt|added_tokens\.json|special_tokens_map\.json"
+    rf"|chat_template\.(jinja|json)|{_TEMPLATES}/[^/]+\.jinja"
+)
 _SAFE = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 
@@ -18,7 +27,34 @@ _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 def describing_files(names: Iterable[str], code: bool) -> list[str]:
     """Return the names of config and tokenizer files, and of Python files if `code` is true."""
     suffixes = (*_DESCRIBING, ".py") if code else _DESCRIBING
-    return sorted(name for name in names if name.endswith(suffixes) and "/" not in name)
+    return sorted(
+        name
+        for name in names
+        if ("/" not in name and name.endswith(suffixes)) or _TOLD.fullmatch(name)
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a checkpoint's files in a folder, with those of its chat templates."""
+    templates = (f"{_TEMPLATES}/{path.name}" for path in (folder / _TEMPLATES).glob("*.jinja"))
+    return [*(path.name for path in folder.iterdir() if path.is_file()), *templates]
+
+
+def has_tokenizer(names: Iterable[str], code: bool = False) -> bool:
+    """Return whether there is a tokenizer among some files, by their names.
+
+    Args:
+        names: the names of all files.
+        code: whether the checkpoint's own code is run; it may read a vocabulary of any name.
+    """
+    return any(
+        _TOKENIZER.fullmatch(name) or (code and name == "tokenizer_config.json") for name in names
+    )
+
+
+def tokenizer_files(names: Iterable[str]) -> list[str]:
+    """Return the names of the files on which a tokenizer and its chat templates depend."""
+    return sorted(name for name in names if _TOKENIZER.fullmatch(name) or _TOLD.fullmatch(name))
 
 
 def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:

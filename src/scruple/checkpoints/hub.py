@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scruple.checkpoints.cache import cache_folder, check_room, missing_bytes, recorded, storage_of
-from scruple.checkpoints.choice import check_code, check_parts, describing_files, weight_files
-from scruple.checkpoints.local import TOKENIZERS, check_safetensors
+from scruple.checkpoints.choice import (
+    check_code,
+    check_parts,
+    describing_files,
+    has_tokenizer,
+    weight_files,
+)
+from scruple.checkpoints.local import check_safetensors
 from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
@@ -79,14 +85,15 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
         )
         for entry in info.siblings or []
     }
-    if "config.json" not in pinned or not TOKENIZERS & set(pinned):
+    code = name in hub.allow_code
+    if "config.json" not in pinned or not has_tokenizer(pinned, code):
         lacking = "tokenizer" if "config.json" in pinned else "config.json"
         raise ScrupleError(
             f"{place}: the repository has no {lacking}; take a checkpoint that has one, or a local "
             "folder (`path`) into which one was saved."
         )
     weights = weight_files(pinned, hub, place)
-    chosen = [*describing_files(pinned, name in hub.allow_code), *weights]
+    chosen = [*describing_files(pinned, code), *weights]
     return Remote(str(info.sha), {key: pinned[key] for key in chosen}, weights)
 
 
@@ -122,9 +129,10 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
     with _explained(checkpoint):
         # stores the revision's commit in the cache, so that it can be resolved without a network
         patiently(lambda: HfApi().resolve_revision(name, revision=checkpoint.revision), place, say)
+        folder = link("config.json").parent
         for file in remote.files:
             if file not in remote.weights:
-                folder = link(file).parent
+                link(file)
         check_parts(folder, remote.weights, place)
         if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
             load_tokenizer(Location(place, str(folder)))

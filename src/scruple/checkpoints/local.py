@@ -6,7 +6,12 @@ import importlib.util
 import json
 from pathlib import Path
 
-from scruple.checkpoints.choice import describing_files, weight_files
+from scruple.checkpoints.choice import (
+    describing_files,
+    has_tokenizer,
+    names_in,
+    weight_files,
+)
 from scruple.errors import ScrupleError
 from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 from scruple.study.model import resolve
@@ -24,20 +29,23 @@ def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
         in_package(checkpoint)
 
 
-TOKENIZERS = {"tokenizer.json", "tokenizer.model", "vocab.json"}
-"""A checkpoint with a tokenizer has at least one of these files."""
-
-
-def is_complete(folder: Path, pickled: bool = True) -> bool:
+def is_complete(folder: Path, pickled: bool = True, code: bool = False) -> bool:
     """Return whether a folder has the config, a tokenizer and every weight file.
 
     Args:
         folder: the folder to check.
         pickled: whether pickled weights count.
+        code: whether the checkpoint's own code may be run.
     """
-    names = {path.name for path in folder.iterdir()}
-    if "config.json" not in names or not names & TOKENIZERS:
+    names = names_in(folder)
+    if "config.json" not in names or not has_tokenizer(names, code):
         return False
+    return has_weights(folder, pickled)
+
+
+def has_weights(folder: Path, pickled: bool = True) -> bool:
+    """Return whether a folder has every weight file; `pickled`: whether pickled ones count."""
+    names = {path.name for path in folder.iterdir()}
     for kind in ("model.safetensors", "pytorch_model.bin")[: 1 + pickled]:
         index = folder / f"{kind}.index.json"
         if index.is_file():
@@ -90,17 +98,22 @@ def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
     place = f"checkpoint {checkpoint.name}: {folder}"
     if not (folder / "config.json").is_file():
         raise ScrupleError(f"{place} is not a checkpoint, config.json is missing; correct `path`.")
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    names, code = names_in(folder), checkpoint.path in hub.allow_code
     weights = weight_files(names, hub, place)
-    if not is_complete(folder):
+    if not has_tokenizer(names, code):
         raise ScrupleError(
-            f"{place} is not complete: its tokenizer or a part of its weights is missing. Save it "
-            "there with tokenizer, or correct `path`."
+            f"{place} is not complete: it has no tokenizer (tokenizer.json, tokenizer.model, "
+            "spiece.model, vocab.json, …). Save the tokenizer there, or correct `path`."
+        )
+    if not has_weights(folder):
+        raise ScrupleError(
+            f"{place} is not complete: a part of its weights is missing. Save it there again, or "
+            "correct `path`."
         )
     for name in weights:
         if name.endswith(".safetensors"):
             check_safetensors(folder / name, checkpoint.name)
-    return describing_files(names, checkpoint.path in hub.allow_code) + weights
+    return describing_files(names, code) + weights
 
 
 def check_safetensors(path: Path, name: str) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scruple.checkpoints.cache import cached_snapshot
-from scruple.checkpoints.choice import check_code, describing_files, weight_files
+from scruple.checkpoints.choice import check_code, describing_files, names_in, weight_files
 from scruple.checkpoints.hub import download, look_up, place_of, remove_damaged
 from scruple.checkpoints.local import files_in, in_package
 from scruple.checkpoints.location import Location
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Say, sha256
 from scruple.files import read_json, write_json
@@ -137,6 +138,8 @@ def fetch_checkpoint(checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE
         folder, gguf = in_package(checkpoint)
         hashes = _hashes(folder, [gguf], checkpoint, say)
         origin = f"package {checkpoint.package}"
+    if gguf is None and not code:  # its own code runs in the jobs that ask
+        load_tokenizer(Location(f"checkpoint {checkpoint.name}", str(folder)))
     files = {
         name: FileFacts(bytes=(folder / name).stat().st_size, sha256=found)
         for name, found in hashes.items()
@@ -171,7 +174,7 @@ def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[st
             folder = download(checkpoint, remote, hub, say)
         else:
             say(f"{place}: found in the hub's cache, {folder}")
-        there = [path.name for path in folder.iterdir()]
+        there = names_in(folder)
         names = [*describing_files(there, code), *weight_files(there, hub, place)]
         hashes = _hashes(folder, names, checkpoint, say)
         damaged = remove_damaged(checkpoint, folder, hashes, remote, say)

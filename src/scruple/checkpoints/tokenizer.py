@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.location import Location, folder_of
+from scruple.checkpoints.sentencepieces import difference, vocabulary_file
 from scruple.errors import ScrupleError
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def load_tokenizer(location: Location) -> TokenizerAndWindow:
         ScrupleError: if the tokenizer or the config cannot be read.
     """
     folder = folder_of(location)
-    # a checkpoint's own code may raise any exception
-    expected = (Exception,) if location.code else _UNREADABLE
     try:
         return _read(folder, location.gguf, location.code)
-    except expected as error:
+    except Exception as error:  # tokenizers raises no other class, and foreign code raises any
+        told = " ".join(str(error).split()) or type(error).__name__
         raise ScrupleError(
             f"{location.checkpoint}: transformers cannot read the tokenizer or the config in "
-            f"{folder}: {error}"
+            f"{folder}: {told.removesuffix('.')}. Correct the files there, or save the checkpoint "
+            "with a tokenizer.json into a folder and give that as `path`."
         ) from None
 
 
@@ -60,9 +60,29 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     if gguf is not None:
         options["gguf_file"] = gguf
     config = AutoConfig.from_pretrained(folder, **options).get_text_config()
+    source = None if code or gguf else vocabulary_file(Path(folder))
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    _check(tokenizer, source)
+    window = getattr(config, "max_position_embeddings", None) or 0
     return TokenizerAndWindow(
-        tokenizer,
-        getattr(config, "max_position_embeddings", None),
-        getattr(config, "vocab_size", None),
+        tokenizer, window if window > 0 else None, getattr(config, "vocab_size", None)
     )
+
+
+def _check(tokenizer: Any, source: Path | None) -> None:
+    """Raise an error if a tokenizer is not what its files say.
+
+    Raises:
+        ValueError: if it knows special tokens only, since transformers found no vocabulary for its
+            class and said nothing; or if it differs from its sentencepiece file.
+    """
+    own = type(tokenizer).__name__
+    advice = (
+        "see that `tokenizer_class` in tokenizer_config.json fits the file, and the file's name "
+        "the class (LlamaTokenizer reads tokenizer.model, and T5Tokenizer spiece.model)"
+    )
+    if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
+        raise ValueError(f"it becomes a {own} without a vocabulary; {advice}")
+    wrong = difference(tokenizer, source) if source is not None else None
+    if source is not None and wrong is not None:
+        raise ValueError(f"{source.name} becomes a {own} that differs from it: {wrong}; {advice}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from scruple.checkpoints.cache import cached_snapshot
+from scruple.checkpoints.choice import names_in, tokenizer_files
 from scruple.checkpoints.local import in_package
 from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import TokenizerAndWindow, load_tokenizer
@@ -27,9 +28,6 @@ from scruple.responses.trials import name_of, pieces, score_request
 from scruple.study.families import Checkpoint, Hub, Writing
 from scruple.study.model import Study, resolve
 from scruple.study.settings import Benchmark
-
-_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
-              "tokenizer_config.json", "chat_template.jinja")  # fmt: skip
 
 
 def local_tokenizer(checkpoint: Checkpoint, hub: Hub) -> Location | None:
@@ -53,7 +51,7 @@ def local_tokenizer(checkpoint: Checkpoint, hub: Hub) -> Location | None:
 def tokenizer_key(location: Location) -> str:
     """Return a hash of a checkpoint's tokenizer, equal for all checkpoints that share it."""
     folder = Path(location.folder)
-    names = [location.gguf] if location.gguf else _TOKENIZER
+    names = [location.gguf] if location.gguf else tokenizer_files(names_in(folder))
     content = hashlib.sha256()
     for path in (folder / name for name in names):
         if path.is_file():
