@@ -13,6 +13,7 @@ from collections import Counter, namedtuple
 
 import pandas as pd
 import pytest
+import small_gguf
 from conftest import ROOT, run_snakemake, write_yaml
 from hub import Faults, StandIn, sha
 from huggingface_hub import constants
@@ -172,7 +173,7 @@ def test_two_runs_at_once_download_once(hub, sharded):
         run.join()
     assert found[0] == found[1]
     assert set(downloads(hub).values()) == {1}
-    assert any("another run is fetching it; waiting" in line for line in said)
+    assert any("another run is at it; waiting" in line for line in said)
 
 
 def test_a_byte_flipped_on_the_way_is_fetched_again(hub, sharded):
@@ -397,6 +398,49 @@ def test_chat_templates_in_their_folder_come_along(hub, sharded, tmp_path):
     read = load_tokenizer(found.location).tokenizer
     assert read.chat_template["short"] == "{{ messages }}"
     assert fetch(hub="someone/templates") == found
+
+
+@pytest.fixture(scope="session")
+def packed(tokenizer, tmp_path_factory):
+    """A repository with GGUF files alone, one of them in a folder, and the number of parameters."""
+    folder = tmp_path_factory.mktemp("packed")
+    (folder / "Q4").mkdir()
+    params = small_gguf.write(folder / "small.gguf", tokenizer)
+    kind = small_gguf.gguf.GGMLQuantizationType.Q4_0
+    small_gguf.write(folder / "Q4" / "small.gguf", tokenizer, kind)
+    return folder, params
+
+
+def test_of_a_repository_with_gguf_files_one_is_fetched(hub, packed, tmp_path):
+    commit = hub.publish("someone/packed", packed[0])
+
+    def fetch(file, said=None):
+        asked = checkpoint(hub="someone/packed", params=packed[1], file=file)
+        say = (lambda _: None) if said is None else said.append
+        return fetch_checkpoint(asked, say, copies=tmp_path / "copies")
+
+    hub.faults = Faults(flip=1)
+    found = fetch("small.gguf", said := [])
+    assert any("damaged on the way" in line for line in said)
+    assert (found.commit, found.gguf, list(found.files)) == (commit, "small.gguf", ["small.gguf"])
+    assert found.files["small.gguf"].sha256 == sha(packed[0] / "small.gguf")
+    assert not [path for _, path, *_ in hub.requests if "/storage/" in path and "/Q4/" in path]
+    nested = fetch("Q4/small.gguf")
+    assert nested.folder == found.folder
+    assert nested.dequantised.folder != found.dequantised.folder
+    hub.requests.clear()
+    assert fetch("Q4/small.gguf") == nested  # from the caches, and nothing is asked
+    assert hub.requests == []
+    with pytest.raises(ScrupleError, match=r"no file Q8\.gguf; its GGUF files: Q4/small.gguf, sm"):
+        fetch("Q8.gguf")
+
+
+def test_a_gguf_file_that_cannot_be_dequantised_here_is_not_fetched(hub, packed, tmp_path):
+    hub.publish("someone/packed", packed[0])
+    large = checkpoint(hub="someone/packed", params=10**15, file="small.gguf")
+    with pytest.raises(ScrupleError, match=r"small\.gguf is dequantised to float32, which needs"):
+        fetch_checkpoint(large, lambda _: None, copies=tmp_path / "copies")
+    assert downloads(hub) == {}
 
 
 def test_an_endpoint_that_is_no_address_is_named_at_once(hub, monkeypatch):

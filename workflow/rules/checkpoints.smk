@@ -13,7 +13,7 @@ rule fetch_checkpoint:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=1,
+        version=2,
         settings=lambda wildcards: plan.checkpoint_settings(
             wildcards.family, wildcards.checkpoint
         ),

@@ -30,6 +30,8 @@ def storage_of(checkpoint: Checkpoint) -> Path:
 def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path | None:
     """Return the folder of a checkpoint's snapshot in the hub's cache, or None if incomplete.
 
+    The snapshot of a GGUF file is complete if it has that file.
+
     Args:
         checkpoint: a checkpoint of the hub.
         hub: its `allow_pickle` says whether pickled weights in the cache count.
@@ -37,10 +39,13 @@ def cached_snapshot(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> Path |
     from huggingface_hub import try_to_load_from_cache
 
     assert checkpoint.hub is not None
-    found = try_to_load_from_cache(checkpoint.hub, "config.json", revision=checkpoint.revision)
+    file = checkpoint.file or "config.json"
+    found = try_to_load_from_cache(checkpoint.hub, file, revision=checkpoint.revision)
     if not isinstance(found, str):
         return None
-    folder = Path(found).parent
+    folder = Path(found.removesuffix(file))  # a GGUF file may be in a folder of the repository
+    if checkpoint.file is not None:
+        return folder
     code = checkpoint.hub in hub.allow_code
     return folder if is_complete(folder, hub.allow_pickle, code) else None
 
@@ -80,11 +85,12 @@ def check_room(needed: int, what: str) -> None:
     free = free_bytes()
     if needed > free:
         raise ScrupleError(
-            f"{what}: {_told(needed)} are to be downloaded, and {_told(free)} are free "
+            f"{what}: {told_bytes(needed)} are to be downloaded, and {told_bytes(free)} are free "
             f"where the hub's cache is ({cache_folder()}). Make room, set HF_HOME to a folder on a "
             "larger disk, or take fewer checkpoints (`max_params`)."
         )
 
 
-def _told(size: int) -> str:
+def told_bytes(size: float) -> str:
+    """Format a number of bytes in GB or MB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"

@@ -15,6 +15,7 @@ from scruple.checkpoints.choice import (
     has_tokenizer,
     weight_files,
 )
+from scruple.checkpoints.gguf import check_gguf
 from scruple.checkpoints.local import check_safetensors
 from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import load_tokenizer
@@ -56,8 +57,8 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
 
     Raises:
         ScrupleError: if HF_ENDPOINT is not a URL, the repository or revision does not exist, access
-            is restricted, config.json or the tokenizer is missing, or the weights are missing or in
-            a format that is not allowed.
+            is restricted, config.json, the tokenizer or the GGUF file is missing, or the
+            weights are missing or in a format that is not allowed.
         Unreachable: if the hub does not answer, or HF_HUB_OFFLINE is set.
     """
     from huggingface_hub import HfApi
@@ -85,6 +86,14 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
         )
         for entry in info.siblings or []
     }
+    if checkpoint.file is not None:
+        if checkpoint.file not in pinned:
+            there = sorted(file for file in pinned if file.endswith(".gguf"))
+            raise ScrupleError(
+                f"{place}: the repository has no file {checkpoint.file}; its GGUF files: "
+                f"{', '.join(there) or 'none'}. Correct `file`."
+            )
+        return Remote(str(info.sha), {checkpoint.file: pinned[checkpoint.file]}, [checkpoint.file])
     code = name in hub.allow_code
     if "config.json" not in pinned or not has_tokenizer(pinned, code):
         lacking = "tokenizer" if "config.json" in pinned else "config.json"
@@ -129,13 +138,14 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
     with _explained(checkpoint):
         # stores the revision's commit in the cache, so that it can be resolved without a network
         patiently(lambda: HfApi().resolve_revision(name, revision=checkpoint.revision), place, say)
-        folder = link("config.json").parent
-        for file in remote.files:
-            if file not in remote.weights:
-                link(file)
-        check_parts(folder, remote.weights, place)
-        if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
-            load_tokenizer(Location(place, str(folder)))
+        if checkpoint.file is None:
+            folder = link("config.json").parent
+            for file in remote.files:
+                if file not in remote.weights:
+                    link(file)
+            check_parts(folder, remote.weights, place)
+            if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
+                load_tokenizer(Location(place, str(folder)))
         for number, file in enumerate(remote.weights, 1):
             pinned = remote.files[file]
             if pinned.sha256 is not None:
@@ -146,8 +156,8 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
                     title=f"{checkpoint.name} {number}/{len(remote.weights)}",
                     headers=build_hf_headers(),
                 )  # fmt: skip
-            link(file)
-    return folder
+            linked = link(file)
+    return Path(str(linked).removesuffix(file))
 
 
 def remove_damaged(
@@ -164,7 +174,7 @@ def remove_damaged(
         say: called with a message for each damaged file.
 
     Raises:
-        ScrupleError: if a safetensors file has the right hash but is not a valid safetensors file.
+        ScrupleError: if a safetensors or GGUF file has the right hash but is not a valid one.
     """
     from huggingface_hub.constants import is_offline_mode
 
@@ -180,6 +190,8 @@ def remove_damaged(
             damaged.append(file)
         elif file.endswith(".safetensors"):
             check_safetensors(path, checkpoint.name)
+        elif file == checkpoint.file:
+            check_gguf(path, checkpoint.name)
     if not is_offline_mode():
         with contextlib.suppress(OSError):  # leave a read-only cache as it is
             for file in damaged:

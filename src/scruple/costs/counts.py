@@ -10,42 +10,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from scruple.checkpoints.cache import cached_snapshot
 from scruple.checkpoints.choice import names_in, tokenizer_files
-from scruple.checkpoints.local import in_package
 from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import TokenizerAndWindow, load_tokenizer
+from scruple.costs.demand import folder_here
 from scruple.costs.workload import Workload
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokens import encode, tokenise
-from scruple.errors import ScrupleError
 from scruple.files import read_json, write_json
 from scruple.progress import Bar
 from scruple.prompts.files import dialogue_path, load_dialogue, prompt_path
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import name_of, pieces, score_request
 from scruple.study.families import Checkpoint, Hub, Writing
-from scruple.study.model import Study, resolve
+from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
 
 def local_tokenizer(checkpoint: Checkpoint, hub: Hub) -> Location | None:
     """Return where a checkpoint's tokenizer is on this machine; None if it is not here."""
-    folder, gguf = None, None
-    if checkpoint.hub is not None:
-        folder = cached_snapshot(checkpoint, hub)
-    elif checkpoint.path is not None:
-        folder = resolve(checkpoint.path)
-    else:
-        try:
-            folder, gguf = in_package(checkpoint)
-        except ScrupleError:
-            return None
+    folder = folder_here(checkpoint, hub)
     if folder is None or not folder.is_dir():
         return None
     code = (checkpoint.hub or checkpoint.path) in hub.allow_code
-    return Location(checkpoint.name, str(folder), gguf, code)
+    return Location(checkpoint.name, str(folder), checkpoint.file, code)
 
 
 def tokenizer_key(location: Location) -> str:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from scruple.checkpoints.cache import cached_snapshot
+from scruple.checkpoints.gguf import gguf_shape
+from scruple.checkpoints.local import gguf_folder
 from scruple.costs.need import Card, gpus_needed, need
 from scruple.costs.workload import Workload
+from scruple.errors import ScrupleError
 from scruple.machine.memory import in_use, weight_bytes
 from scruple.study.architecture import Shape, read_shape
 from scruple.study.families import Checkpoint, Hub
@@ -50,13 +54,25 @@ class Demand:
 
 
 def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
-    """Return a checkpoint's shape from its family file or a local config.json; None without."""
-    folder = resolve(checkpoint.path) if checkpoint.path else None
-    if checkpoint.shape is None and checkpoint.hub:
-        folder = cached_snapshot(checkpoint, hub)
-    if checkpoint.shape is not None or folder is None:
+    """Return a checkpoint's shape: from its family, config.json or GGUF file; None without."""
+    if checkpoint.shape is not None:
         return checkpoint.shape
-    return read_shape(folder / "config.json")
+    folder = folder_here(checkpoint, hub)
+    if folder is None or checkpoint.file is None:
+        return read_shape(folder / "config.json") if folder else None
+    return gguf_shape(folder / checkpoint.file)
+
+
+def folder_here(checkpoint: Checkpoint, hub: Hub) -> Path | None:
+    """Return the folder of a checkpoint's files on this machine; None if they are not here."""
+    if checkpoint.hub is not None:
+        return cached_snapshot(checkpoint, hub)
+    if checkpoint.file is None:
+        return resolve(str(checkpoint.path))
+    try:
+        return gguf_folder(checkpoint)
+    except ScrupleError:
+        return None
 
 
 def demand(study: Study, job: Job, work: Workload, card: Card, shards: int = 1) -> Demand:

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import torch
 
-from scruple.checkpoints.location import folder_of
+from scruple.checkpoints.facts import changed_file
+from scruple.checkpoints.location import Location, folder_of
 from scruple.checkpoints.manifest import Manifest
 from scruple.errors import ScrupleError
-from scruple.fetch.transfer import sha256
 from scruple.machine.memory import in_use
 from scruple.study.settings import Compute
 
@@ -49,20 +49,17 @@ def check_files(manifest: Manifest) -> None:
     Raises:
         ScrupleError: naming the file and the remedy.
     """
-    folder, hashed = Path(folder_of(manifest.location, manifest.manifest)), manifest.hashed
-    for name, known in manifest.files.items():
-        path = folder / name
-        state = path.stat() if path.is_file() else None
-        changed = state is None or state.st_size != known.bytes
-        if state is not None and not changed and hashed is not None and state.st_mtime_ns > hashed:
-            changed = sha256(path) != known.sha256
-        if changed:
-            record = manifest.manifest or "its manifest"
-            raise ScrupleError(
-                f"{manifest.checkpoint}: {path} is not what it was when it was fetched: "
-                f"damaged, cut short or replaced. Delete {record} and run "
-                "again: what is damaged is then fetched anew, and what was replaced is asked anew."
-            )
+    record, copy = manifest.manifest or "its manifest", manifest.dequantised
+    folder = folder_of(Location(manifest.checkpoint, manifest.folder), manifest.manifest)
+    changed = changed_file(Path(folder), manifest.files, manifest.hashed)
+    if changed is None and copy is not None:
+        changed = changed_file(Path(copy.folder), copy.files, copy.hashed)
+    if changed is not None:
+        raise ScrupleError(
+            f"{manifest.checkpoint}: {changed} is not what it was when it was fetched: "
+            f"damaged, cut short or replaced. Delete {record} and run "
+            "again: what is damaged is then fetched anew, and what was replaced is asked anew."
+        )
 
 
 def check_memory(manifest: Manifest, dtype: torch.dtype, device: str) -> None:

@@ -49,8 +49,6 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> Trans
     }
     check_memory(manifest, dtype_of(compute, device), device)
     tokenizer = load_tokenizer(manifest.location).tokenizer
-    if manifest.gguf:
-        options["gguf_file"] = manifest.gguf
     # weights_only: PyTorch's restricted unpickler reads pickled weights and runs no code of theirs
     weights = {
         "dtype": dtype_of(compute, device),

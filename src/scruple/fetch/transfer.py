@@ -162,9 +162,10 @@ def bring(
 
     part = part_of(target)
     try:
-        with _alone(lock, title, say):
+        with alone(lock, title, say):
             if target.exists():
                 return
+            target.parent.mkdir(parents=True, exist_ok=True)
             wrong = _fetched(url, part, pinned, title, dict(headers or {}), say)
             if wrong is not None:
                 say(f"{title}: damaged on the way; fetching it again from the beginning")
@@ -199,8 +200,14 @@ def part_of(target: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(lock: Path, title: str, say: Say) -> Iterator[None]:
-    """Hold a lock; if another process has it, say so and wait."""
+def alone(lock: Path, title: str, say: Say) -> Iterator[None]:
+    """Hold a lock; if another process has it, say so and wait.
+
+    Args:
+        lock: the lock file; its folder need not exist.
+        title: what is being done, for the message.
+        say: called with a message before waiting.
+    """
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
 
@@ -209,7 +216,7 @@ def _alone(lock: Path, title: str, say: Say) -> Iterator[None]:
         try:
             stack.enter_context(WeakFileLock(lock, timeout=0.1))
         except Timeout:
-            say(f"{title}: another run is fetching it; waiting")
+            say(f"{title}: another run is at it; waiting")
             stack.enter_context(WeakFileLock(lock))
         yield
 

@@ -256,8 +256,11 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         "written": str(record["written"]),
         "config": str(record["config_sha256"]),
         "checkpoints": str(len({(job["family"], job["checkpoint"]) for job in jobs})),
+        "quantised": ", ".join(
+            dict.fromkeys(texts.QUANTISED.format(**job) for job in jobs if job.get("quantisation"))
+        ),
         "read": f"{sum(job['prompt_tokens'] for job in jobs):,}",
         "sampled": f"{sum(job['reasoning_tokens'] for job in jobs):,}",
         "seconds": texts.SECONDS.format(seconds=record["seconds"]),
     }
-    return [(texts.FACTS[name], value) for name, value in facts.items()]
+    return [(texts.FACTS[name], value) for name, value in facts.items() if value]

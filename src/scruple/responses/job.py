@@ -116,6 +116,7 @@ def ask_checkpoint(
         **counts,
         "reasoning_ended": ended,
         "seconds": seconds,
+        "quantisation": manifest.quantisation,
         "turns": renderer.facts(),
         "prompts": prompts,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, model_validator
@@ -40,6 +41,31 @@ class Hub(Strict):
 NOTHING_UNSAFE = Hub()
 
 
+def check_file(name: str, file: str) -> None:
+    """Raise an error if a checkpoint's `file` cannot be the name of a GGUF file.
+
+    Raises:
+        ValueError: naming the checkpoint and what is wrong.
+    """
+    parts = file.split("/")
+    if "\\" in file or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(
+            f"checkpoint `{name}`: `file` is {file!r}; give the file's name within the repository, "
+            "folder or package, for example model.gguf or Q4/model.gguf"
+        )
+    if not file.endswith(".gguf"):
+        raise ValueError(
+            f"checkpoint `{name}`: `file` is {file!r}, and only a GGUF file (.gguf) is named with "
+            "it; leave `file` out for a checkpoint in the format of transformers"
+        )
+    if re.search(r"-\d+-of-\d+\.gguf$", file):
+        raise ValueError(
+            f"checkpoint `{name}`: `file` is {file!r}, one part of a GGUF file in several, which "
+            "are not read; join them with llama.cpp's `llama-gguf-split --merge`, or take a file "
+            "in one piece"
+        )
+
+
 class Checkpoint(Strict):
     """One set of weights: its origin, and its place on the study's axes.
 
@@ -66,11 +92,11 @@ class Checkpoint(Strict):
     revision: Annotated[str, StringConstraints(min_length=1)] | None = None
     """The branch, tag or commit of the repository; by default main."""
     path: str | None = None
-    """A local folder in the format that transformers saves."""
+    """A local folder in the format that transformers saves, or with a GGUF file (`file`)."""
     package: str | None = None
     """An installed Python package that contains a GGUF file."""
-    file: str | None = None
-    """The name of the GGUF file in the package."""
+    file: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """The name of a GGUF file in the repository, folder or package, if the checkpoint is one."""
     shape: Shape | None = None
     """The architecture's dimensions, from which the plan estimates memory and time."""
     unchecked: bool = False
@@ -83,11 +109,15 @@ class Checkpoint(Strict):
             raise ValueError(
                 f"checkpoint `{self.name}` needs exactly one origin, and has "
                 f"{' and '.join(given) or 'none'}: give `hub` (a repository's name), `path` "
-                "(a local folder), or `package` with `file` (a GGUF file inside an installed "
-                "Python package)"
+                "(a local folder), or `package` (an installed Python package); with `file` for a "
+                "GGUF file in it"
             )
-        if (self.package is None) != (self.file is None):
-            raise ValueError(f"checkpoint `{self.name}`: `package` and `file` go together")
+        if self.package is not None and self.file is None:
+            raise ValueError(
+                f"checkpoint `{self.name}`: `package` needs `file`, the GGUF file in the package"
+            )
+        if self.file is not None:
+            check_file(self.name, self.file)
         if self.shape is not None and abs(self.shape.params() / self.params - 1) > 0.02:
             raise ValueError(
                 f"checkpoint `{self.name}` has `params: {self.params}`, and its `shape` makes "

@@ -45,11 +45,11 @@ def check_study(study: Study) -> None:
     check_mirror(study)
     for family in study.families:
         for checkpoint in family.checkpoints:
-            if study.compute.engine == "vllm" and checkpoint.package is not None:
+            if study.compute.engine == "vllm" and checkpoint.file is not None:
                 raise ScrupleError(
                     f"config: `compute.engine` is vllm, and checkpoint `{checkpoint.name}` of "
                     f"family `{family.name}` is a GGUF file, which vLLM does not read; give `path` "
-                    "or `hub` with safetensors, or set the engine to transformers."
+                    "or `hub` with safetensors and no `file`, or set the engine to transformers."
                 )
             check_local(checkpoint, study.hub)
     own = (f"{name}/{study.study}" for name in ("results", "figures"))

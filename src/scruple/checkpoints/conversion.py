@@ -1,0 +1,101 @@
+"""Conversion of a GGUF file into the format of transformers: float32 weights, config, tokenizer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scruple.errors import ScrupleError
+
+_TOKENS = 16
+"""The length of the prompt with which the logits of file and copy are compared."""
+
+
+def convert(name: str, folder: Path, file: str, target: Path) -> None:
+    """Write a dequantised copy of a GGUF file, and compare it with the file.
+
+    Args:
+        name: the checkpoint's name, for messages.
+        folder: the folder of the file.
+        file: the name of the file in it.
+        target: the folder to write, which does not exist.
+
+    Raises:
+        ScrupleError: if transformers cannot read the file, or the copy differs from it.
+    """
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    local: dict[str, Any] = {"local_files_only": True}
+    as_float: dict[str, Any] = {**local, "dtype": torch.float32, "output_loading_info": True}
+    place = f"checkpoint {name}: {folder / file}"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **local)
+        tokenizer.save_pretrained(target)
+        model, report = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, **as_float)
+    except Exception as error:  # the readers of old architectures raise what they happen upon
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ScrupleError(
+            f"{place}: transformers {transformers.__version__} cannot read it: "
+            f"{told.removesuffix('.')}. Take the checkpoint's safetensors (`hub` or `path` without "
+            "`file`), or leave it out."
+        ) from None
+    lacking = sorted({*report["missing_keys"], *map(str, report["mismatched_keys"])})
+    if lacking:
+        raise ScrupleError(
+            f"{place} lacks {len(lacking)} weights of its architecture (first: {lacking[0]}); "
+            "fetch or convert the checkpoint again."
+        )
+    before, limits = _logits(model), _limits(model)
+    _save(model, target)
+    del model
+    model, _ = AutoModelForCausalLM.from_pretrained(target, **as_float)
+    again = AutoTokenizer.from_pretrained(target, **local)
+    same = torch.equal(before, _logits(model)) and limits == _limits(model)
+    if not same or _told(tokenizer) != _told(again):
+        raise ScrupleError(
+            f"{place}: what transformers {transformers.__version__} saves of it does not give what "
+            "the file gives. Take the checkpoint's safetensors (`hub` or `path` without `file`), "
+            "or leave it out."
+        )
+
+
+def _save(model: Any, target: Path) -> None:
+    """Save a model that was loaded from a GGUF file as one that was never quantised."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
+        model.__dict__.pop(mark, None)
+    model.save_pretrained(target)
+
+
+def _logits(model: Any) -> Any:
+    import torch
+
+    rows = model.get_input_embeddings().weight.shape[0]
+    with torch.inference_mode():
+        return model.eval()(torch.arange(min(_TOKENS, rows))[None]).logits
+
+
+def _limits(model: Any) -> tuple[Any, ...]:
+    """Return the end tokens, the context window and the vocabulary's size."""
+    config = model.config.get_text_config()
+    window = getattr(config, "max_position_embeddings", None)
+    return model.generation_config.eos_token_id, window, config.vocab_size
+
+
+def _told(tokenizer: Any) -> tuple[Any, ...]:
+    """Return everything that decides how a tokenizer splits texts and writes turns."""
+    text = "Who was late? The nurse – she said: “Sorry!”\n  (a) 12:30"
+    special = {key: str(token) for key, token in tokenizer.special_tokens_map.items()}
+    return (
+        json.loads(tokenizer.backend_tokenizer.to_str()), tokenizer.chat_template, special,
+        tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id,
+        tokenizer(text)["input_ids"], tokenizer(text, add_special_tokens=False)["input_ids"],
+    )  # fmt: skip
