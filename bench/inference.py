@@ -72,7 +72,7 @@ def main() -> None:
     manifest = manifest_of(bbq)
     engine = load_engine(manifest, bbq.compute, args.threads)
     other = AutoModelForCausalLM.from_pretrained(
-        manifest.folder, gguf_file=manifest.gguf, dtype=torch.float32
+        manifest.location.folder, dtype=torch.float32
     ).eval()
     lm = wrap(other, engine.tokenizer, args.batch)
     rounds: list[dict[str, Any]] = []

@@ -21,6 +21,7 @@ from typing import Any
 from common import items_of, machine, manifest_of, silent, some, study_of, write
 from scruple.responses.job import ask_checkpoint
 from scruple.checkpoints.manifest import fetch_checkpoint
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.study.model import Study
 
 PLAIN = ["q", "q+if", "q+placebo", "q+follow"]
@@ -80,10 +81,9 @@ def ask(case: str, data: Path | None, small: Path) -> dict[str, Any]:
 
 def make_tiny(folder: Path) -> None:
     """Save a tiny checkpoint with random weights and the tokenizer of SmolLM2."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    manifest = manifest_of(study_of(BBQ, PLAIN))
-    tokenizer = AutoTokenizer.from_pretrained(manifest.folder, gguf_file=manifest.gguf)
+    tokenizer = load_tokenizer(manifest_of(study_of(BBQ, PLAIN)).location).tokenizer
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=2048,

@@ -280,7 +280,7 @@ FACTS = {
     "written": "written",
     "config": "config (SHA-256)",
     "checkpoints": "checkpoints",
-    "quantised": "quantised weights, computed with in full precision",
+    "quantised": "quantised weights (GGUF)",
     "read": "tokens read",
     "sampled": "tokens sampled",
     "seconds": "time of the responses",

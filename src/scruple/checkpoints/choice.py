@@ -79,7 +79,15 @@ def weight_files(names: Iterable[str], hub: Hub, place: str) -> list[str]:
             "in the config to have PyTorch's restricted unpickler read them, which runs no code "
             "of theirs, or choose a revision with safetensors."
         )
-    raise ScrupleError(f"{place}: has no weights (model.safetensors, or its parts).")
+    raise ScrupleError(
+        f"{place}: has no weights (model.safetensors, or its parts).{gguf_hint(names)}"
+    )
+
+
+def gguf_hint(names: Iterable[str]) -> str:
+    """Return the rest of a message if there are GGUF files, of which none was named."""
+    there = sorted(name for name in names if name.endswith(".gguf"))
+    return f" It has GGUF files ({', '.join(there)}): name one with `file`." if there else ""
 
 
 def needs_code(folder: Path, place: str) -> bool:

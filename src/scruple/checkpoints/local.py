@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scruple.checkpoints.choice import (
     describing_files,
+    gguf_hint,
     has_tokenizer,
     names_in,
     weight_files,
@@ -108,7 +109,11 @@ def files_in(folder: Path, checkpoint: Checkpoint, hub: Hub) -> list[str]:
     """
     place = f"checkpoint {checkpoint.name}: {folder}"
     if not (folder / "config.json").is_file():
-        raise ScrupleError(f"{place} is not a checkpoint, config.json is missing; correct `path`.")
+        there = names_in(folder) if folder.is_dir() else []
+        raise ScrupleError(
+            f"{place} is not a checkpoint, config.json is missing; correct `path`."
+            f"{gguf_hint(there)}"
+        )
     names, code = names_in(folder), checkpoint.path in hub.allow_code
     weights = weight_files(names, hub, place)
     if not has_tokenizer(names, code):

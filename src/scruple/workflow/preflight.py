@@ -53,7 +53,7 @@ def check_study(study: Study) -> None:
                 )
             check_local(checkpoint, study.hub)
     own = (f"{name}/{study.study}" for name in ("results", "figures"))
-    for name in ("results", "figures", "results/store", *own):
+    for name in ("results", "figures", "results/store", "results/dequantised", *own):
         folder = Path(name)
         if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise ScrupleError(
