@@ -1,4 +1,4 @@
-"""The `scruple` command: score answers made elsewhere, and plan the size of a study."""
+"""The `scruple` command: show a study's prompts, plan its size, score answers made elsewhere."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="FILE.csv", help="where the metrics go"
     )
     measure.set_defaults(run=_measure)
+    prompts = commands.add_parser(
+        "prompts",
+        help="print what a study would ask, word for word",
+        description="Print one complete prompt per benchmark, condition and checkpoint, of the "
+        "first item, as the checkpoint would read it. Nothing is asked and no weights are loaded.",
+    )
+    prompts.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], metavar="STUDY.yaml", action="extend",
+        help="config overrides, as for snakemake; without any, the study of config.yaml",
+    )  # fmt: skip
+    prompts.add_argument("--checkpoint", metavar="NAME", help="only this checkpoint")
+    prompts.add_argument("--tokens", action="store_true", help="show the tokens as well")
+    prompts.set_defaults(run=_prompts)
     power = commands.add_parser(
         "power",
         help="how many clusters a study needs, from a pilot's effects",
@@ -66,6 +79,19 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     power.set_defaults(run=_power)
     return parser
+
+
+def _prompts(options: argparse.Namespace) -> int:
+    from scruple.workflow.prompts import printed_prompts, read_study
+
+    study, missing = read_study(options.configfile), False
+    for printed in printed_prompts(study, options.checkpoint, options.tokens):
+        missing |= printed.missing
+        if printed.remark:
+            print(f"scruple: {printed.text}", file=sys.stderr)
+        else:
+            print(printed.text, flush=True)
+    return 1 if missing else 0
 
 
 def _power(options: argparse.Namespace) -> int:

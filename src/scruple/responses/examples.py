@@ -21,16 +21,18 @@ def examples(
     study: Study,
     benchmark: Benchmark,
     item: pd.DataFrame,
+    scoring: str,
     renderer: Renderer,
     tokenizer: Any,
     reasoning: Mapping[tuple[Any, ...], str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield one complete prompt per condition, with the study's first wording and scoring.
+    """Yield one complete prompt per condition, with the study's first wording.
 
     Args:
         study: conditions and wordings.
         benchmark: the benchmark, of which the prompts are made.
         item: a table with one item.
+        scoring: how the answer is scored.
         renderer: renders turns for the checkpoint.
         tokenizer: the checkpoint's tokenizer.
         reasoning: draw of a trial → the sampled reasoning; without it REASONING is put in.
@@ -42,7 +44,7 @@ def examples(
     """
     seen: set[str] = set()
     for trial in build_trials(study, benchmark, item):
-        if trial.keys[1] not in seen:
+        if trial.keys[1] not in seen and trial.keys[3] == scoring:
             seen.add(trial.keys[1])
             yield _example(trial, renderer, tokenizer, (reasoning or {}).get(trial.draw, REASONING))
 

@@ -104,7 +104,15 @@ def ask_checkpoint(
                 ended[str(reason)] += int(number)
             if not prompts:
                 prompts = list(
-                    examples(study, entry, items[:1], renderer, read.tokenizer, _sampled(once))
+                    examples(
+                        study,
+                        entry,
+                        items[:1],
+                        study.primary_scoring(family, entry),
+                        renderer,
+                        read.tokenizer,
+                        _sampled(once),
+                    )  # fmt: skip
                 )
     seconds = round(time.monotonic() - start, 1)
     log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
