@@ -62,7 +62,8 @@ FAMILY = {"name": "f", "checkpoints": [{"name": "c", "params": 5, "hub": "a/b"}]
     [
         ({"conditons": ["q"]}, ["`conditons`", "did you mean `conditions`"]),
         ({"decoding": {"max_tokens": 3}}, ["`decoding.max_tokens`", "`max_new_tokens`"]),
-        ({"decoding": {"temperature": 0}}, ["`decoding.temperature`", "greater than 0"]),
+        ({"decoding": {"temperature": 0}}, ["`decoding.temperature`", "equal to 0.01"]),
+        ({"decoding": {"temperature": 1e-320}}, ["`decoding.temperature`", "equal to 0.01"]),
         ({"margins": {"bbq": {**MARGIN, "metric": "rho"}}},
          ["`margins`", "`bbq.metric` is `rho`", "bias_ambiguous"]),
         ({"margins": {"bbq": {**MARGIN, "subset": "Age"}}}, ["`bbq.subset`", "macro, pooled"]),

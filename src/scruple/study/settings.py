@@ -68,8 +68,8 @@ class Decoding(Strict):
 
     max_new_tokens: Annotated[int, Field(gt=0)] = 256
     """The maximum number of tokens of one reasoning."""
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """The sampling temperature, above 0."""
+    temperature: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = 1.0
+    """The sampling temperature, at least 0.01, where nearly every draw is the likeliest token."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus sampling: keep only the most probable tokens that together reach this probability."""
     samples: Annotated[int, Field(gt=0)] = 1
