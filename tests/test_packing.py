@@ -120,7 +120,7 @@ def test_packed_gives_what_plain_gives(kind, case):
 def test_the_way_is_chosen_by_what_agrees(kind, caplog):
     caplog.set_level("INFO")
     forward = choose_forward(small(kind), 4096)
-    if kind in ("bloom", "mistral"):  # no positions can be given; layers that see a window
+    if kind == "bloom":  # no positions can be given
         assert isinstance(forward, Plain)
         assert "plain batches" in caplog.text
     else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 _FEWEST, _MOST = 8192, 131_072
 """Limits of the default: fewer tokens do not keep the processor busy, more are no faster."""
+_SCANS = 3
+"""The number of such arrays that a recurrent layer holds at once."""
 _ACTIVATIONS = 12
 """Approximate peak number of activations per token in one layer, in multiples of hidden_size."""
 
@@ -18,11 +21,35 @@ def bytes_per_token(model: Any) -> int:
     This is the larger of its keys and values in all layers and the activations of one layer.
     """
     config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kept = getattr(config, "num_key_value_heads", None) or heads
+    heads = _first(config, "num_attention_heads")
+    size = _first(config, "head_dim") or (config.hidden_size // heads if heads else 0)
+    kept = _first(config, "num_key_value_heads") or heads
     cached = 2 * config.num_hidden_layers * kept * size
-    return int(max(cached, _ACTIVATIONS * config.hidden_size) * model.dtype.itemsize)
+    numbers = max(cached, _ACTIVATIONS * config.hidden_size)
+    return int(max(numbers * model.dtype.itemsize, _scanned(config)))
+
+
+def _scanned(config: Any) -> int:
+    """Return the bytes per token of what a recurrent layer without kernels of its own computes.
+
+    Mamba has a state per inner channel, Mamba 2 per head the states and the scores of a chunk; both
+    are computed in float32 (`mamba_selective_scan` and `mamba2_chunk_scan` in transformers).
+    """
+    state = _first(config, "state_size", "mamba_d_state", "ssm_state_size")
+    chunk = _first(config, "chunk_size", "mamba_chunk_size")
+    heads = _first(config, "num_heads", "mamba_n_heads", "mamba_num_heads", "n_mamba_heads")
+    if state and chunk and heads:
+        return _SCANS * 4 * heads * (chunk + state)
+    return _SCANS * 4 * state * config.hidden_size * (_first(config, "expand", "mamba_expand") or 2)
+
+
+def _first(config: Any, *names: str) -> int:
+    """Return the first of some values that a config has, rounded up; 0 if it has none."""
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, int | float) and value:
+            return math.ceil(value)
+    return 0
 
 
 def default_tokens(model: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import DynamicCache
 
 from scruple.engines import tree_attention
 from scruple.engines.forward import Logits, Position, Prefix, left_mask
@@ -30,7 +31,8 @@ class Packed:
         Raises:
             ValueError: if the model's attention cannot be replaced.
         """
-        model.set_attn_implementation(tree_attention.NAME)
+        before = tree_attention.implementation_of(model)
+        model.set_attn_implementation(tree_attention.name_over(before))
         self._model = model
         self._budget = pack_tokens
         self._at_once = at_once
@@ -56,7 +58,7 @@ class Packed:
         paths = [
             path for path, times in zip(pack.paths, repeats, strict=True) for _ in range(times)
         ]
-        (values, index), cache = self._run(pack, np.array([path[-1] for path in paths]), True)
+        (values, index, _), cache = self._run(pack, np.array([path[-1] for path in paths]), True)
         mask = left_mask([len(path) for path in paths])
         nodes = torch.zeros_like(mask)
         for number, path in enumerate(paths):
@@ -83,7 +85,10 @@ class Packed:
             attention_mask=torch.zeros((1, 1, 1, 1), device=self._device),
             logits_to_keep=torch.from_numpy(kept).to(self._device),
             use_cache=use_cache,
-            sight=tree_attention.Sight(pack.spans),
+            # a model's default cache may drop keys that are outside a window of the row
+            past_key_values=DynamicCache() if use_cache else None,
+            sight=tree_attention.Sight(pack),
         )
         values = output.logits[0]
-        return Logits(values, torch.from_numpy(where).to(values.device)), output.past_key_values
+        index = torch.from_numpy(where).to(values.device)
+        return Logits(values, index, self._model.dtype), output.past_key_values

@@ -18,19 +18,25 @@ class Plain:
     For prefixes, which are continued, padding is on the left.
     """
 
-    name = "plain batches"
-
-    def __init__(self, model: Any, batch_tokens: int) -> None:
+    def __init__(self, model: Any, batch_tokens: int, padded: bool = True) -> None:
         """Wrap a model.
 
         Args:
             model: a causal language model in evaluation mode.
             batch_tokens: the most tokens of a batch, padding included.
+            padded: whether sequences of different lengths may be in one batch; if not, each is in
+                a batch of its own.
         """
+        self.name = "plain batches" if padded else "one text at a time"
         self._model = model
-        self._budget = batch_tokens
+        self._budget = batch_tokens if padded else 0
         self._device = model.get_input_embeddings().weight.device
-        self._keeps_logits = takes(model, "logits_to_keep")
+        self._takes = {
+            name for name in ("attention_mask", "logits_to_keep", "position_ids")
+            if takes(model, name)
+        }  # fmt: skip
+        if takes(model, "use_cache") or takes(model, "kwargs"):  # some only pass it on
+            self._takes.add("use_cache")
 
     def batches(self, rows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
         """Sort sequences, longest first, and cut them into batches; see `Forward.batches`."""
@@ -54,15 +60,17 @@ class Plain:
             mask[number, : len(row)] = 1
         wanted = torch.tensor(places)
         start = int(wanted[:, 1].min())
-        options: dict[str, Any] = {"use_cache": False}
-        if self._keeps_logits:
-            options["logits_to_keep"] = width - start
-        logits = self._model(
-            input_ids=ids.to(self._device), attention_mask=mask.to(self._device), **options
-        ).logits
-        first = start if self._keeps_logits else 0
+        options = self._accepted(
+            attention_mask=mask.to(self._device), use_cache=False, logits_to_keep=width - start
+        )
+        logits = self._model(input_ids=ids.to(self._device), **options).logits
+        first = width - logits.shape[1]
         index = wanted[:, 0] * logits.shape[1] + wanted[:, 1] - first
-        return Logits(logits.flatten(0, 1), index.to(logits.device))
+        return Logits(logits.flatten(0, 1), index.to(logits.device), self._model.dtype)
+
+    def _accepted(self, **options: Any) -> dict[str, Any]:
+        """Return those of some arguments that the model's `forward` takes."""
+        return {name: value for name, value in options.items() if name in self._takes}
 
     @torch.inference_mode()
     def prefix(self, batch: Sequence[Tokens], repeats: Sequence[int]) -> Prefix:
@@ -71,11 +79,9 @@ class Plain:
         ids = torch.zeros_like(mask)
         for number, row in enumerate(batch):
             ids[number, -len(row) :] = torch.tensor(row)
-        options: dict[str, Any] = {}
-        if takes(self._model, "position_ids"):
-            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        if self._keeps_logits:
-            options["logits_to_keep"] = 1
+        options = self._accepted(
+            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0), logits_to_keep=1
+        )
         # a model's default cache may keep a sliding window, which fails for rows of unequal length
         output = self._model(
             input_ids=ids, attention_mask=mask, use_cache=True, past_key_values=DynamicCache(),

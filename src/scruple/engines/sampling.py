@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from scruple.engines.forward import check_finite
 from scruple.study.settings import Decoding
 
 
@@ -18,14 +19,24 @@ def stream_of(seed: int, n: int) -> np.ndarray:
     return np.random.default_rng(seed).random(n)
 
 
-def draw_tokens(logits: torch.Tensor, points: torch.Tensor, decoding: Decoding) -> list[int]:
+def draw_tokens(
+    logits: torch.Tensor,
+    points: torch.Tensor,
+    decoding: Decoding,
+    dtype: torch.dtype | None = None,
+) -> list[int]:
     """Draw one token per row, the first at which the cumulative distribution exceeds its point.
 
     Args:
         logits: logits of the next token, shape (rows, vocabulary).
         points: random numbers in [0, 1), shape (rows,).
         decoding: temperature and top-p.
+        dtype: the number format of the model, for messages; None if it is that of the logits.
+
+    Raises:
+        ScrupleError: if logits are not finite; a token may be ruled out by −∞, but not all.
     """
+    check_finite(logits.amax(dim=-1), dtype or logits.dtype)
     p = torch.softmax(logits.double() / decoding.temperature, dim=-1)
     if decoding.top_p < 1:
         p = keep_top_p(p, decoding.top_p)

@@ -2,74 +2,153 @@
 
 A mask over a whole pack costs the square of its length, almost all of it for pairs of nodes that do
 not attend to each other. A span of about a hundred nodes needs little more than its own nodes and
-their ancestors.
+their ancestors. In a layer with a sliding window, a node attends only to the ancestors that are
+fewer levels above it than the window is long.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
-from scruple.engines.prefix_tree import Span
+from scruple.engines.prefix_tree import Pack
 
-NAME = "prefix_tree"
-"""The name under which this attention is registered with transformers."""
+_SDPA, _EAGER = "prefix_tree", "prefix_tree_eager"
+"""The names under which this attention is registered with transformers: over `sdpa`, and over the
+model's own attention where that does more than `sdpa` can (Gemma 2 caps its scores)."""
+
+Part = tuple[int, int, torch.Tensor, torch.Tensor]
+"""Start and stop of a span, its keys (K,), and what each node sees of them (1, 1, stop - start, K).
+"""
+
+
+def implementation_of(model: Any) -> str:
+    """Return the name of the attention that a model's layers use for text."""
+    name: str = model.config.get_text_config()._attn_implementation
+    return name
+
+
+def name_over(implementation: str) -> str:
+    """Return the name of the attention over trees that computes like a given implementation."""
+    return _EAGER if implementation in ("eager", _EAGER) else _SDPA
 
 
 class Sight:
     """What the nodes of a pack attend to, with copies on each device that has model layers."""
 
-    def __init__(self, spans: tuple[Span, ...]) -> None:
-        """Take the spans of a pack, in order and without gaps from its first node to its last."""
-        self._spans = spans
-        self._on: dict[torch.device, list[tuple[int, int, torch.Tensor, torch.Tensor]]] = {}
+    def __init__(self, pack: Pack) -> None:
+        """Take a pack; its spans follow each other without gaps from its first node to its last."""
+        self._pack = pack
+        self._longest = int(pack.depths.max()) + 1
+        self._on: dict[tuple[torch.device, int], list[Part]] = {}
 
-    def on(self, device: torch.device) -> list[tuple[int, int, torch.Tensor, torch.Tensor]]:
-        """Return start, stop, keys (K,) and mask (1, 1, stop - start, K) of each span."""
-        if device not in self._on:
-            self._on[device] = [
-                (
-                    span.start,
-                    span.stop,
-                    torch.from_numpy(span.keys).to(device),
-                    torch.from_numpy(span.visible)[None, None].to(device),
+    def on(self, device: torch.device, window: int | None = None) -> list[Part]:
+        """Return the parts of the pack on a device.
+
+        Args:
+            device: where to put keys and masks.
+            window: the number of levels of the tree that a node sees, its own included; None for
+                all. The same as transformers' sliding windows: query − key < window.
+        """
+        seen = min(window or self._longest, self._longest)
+        if (device, seen) not in self._on:
+            self._on[device, seen] = list(self._parts(device, seen))
+        return self._on[device, seen]
+
+    def _parts(self, device: torch.device, window: int) -> Iterator[Part]:
+        depths = self._pack.depths
+        for span in self._pack.spans:
+            keys, visible = span.keys, span.visible
+            if window < self._longest:
+                visible = visible & (
+                    depths[span.start : span.stop, None] - depths[keys][None] < window
                 )
-                for span in self._spans
-            ]
-        return self._on[device]
+                kept = visible.any(axis=0)
+                keys, visible = keys[kept], visible[:, kept]
+            yield (
+                span.start,
+                span.stop,
+                torch.from_numpy(keys).to(device),
+                torch.from_numpy(visible)[None, None].to(device),
+            )
 
 
-def _attention(
+def _spans(
+    attend: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    parts: list[Part],
+    additive: bool,
+) -> torch.Tensor:
+    """Return the attention of each span in turn, shape (rows, length, heads, head size)."""
+    outputs = []
+    for start, stop, keys, visible in parts:
+        mask = visible
+        if additive:
+            mask = torch.zeros_like(visible, dtype=query.dtype)
+            mask = mask.masked_fill(~visible, torch.finfo(query.dtype).min)
+        outputs.append(attend(query[:, :, start:stop], key[:, :, keys], value[:, :, keys], mask)[0])
+    return torch.cat(outputs, dim=1)
+
+
+def _over_sdpa(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     sight: Sight | None = None,
+    sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Apply transformers' `sdpa` attention; if `sight` is given, to each of its spans in turn.
 
-    Query, key and value have shape (rows, heads, length, head size), as for `sdpa`.
+    Query, key and value have shape (rows, heads, length, head size), as for `sdpa`. Without
+    `sight`, the mask already says what a sliding window leaves.
 
     Returns:
         The output, shape (rows, length, heads, head size), and None instead of attention weights.
     """
+
+    def attend(*states: Any) -> Any:
+        return sdpa_attention_forward(module, *states, **options)
+
     if sight is None:
-        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-        return output, None
-    parts = [
-        sdpa_attention_forward(
-            module, query[:, :, start:stop], key[:, :, keys], value[:, :, keys], mask, **options
-        )[0]
-        for start, stop, keys, mask in sight.on(query.device)
-    ]
-    return torch.cat(parts, dim=1), None
+        return attend(query, key, value, attention_mask)[0], None
+    parts = sight.on(query.device, sliding_window)
+    return _spans(attend, query, key, value, parts, additive=False), None
 
 
-AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+def _over_eager(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    sight: Sight | None = None,
+    sliding_window: int | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Apply the attention of the model's own module; like `_over_sdpa` in everything else."""
+    own = sys.modules[type(module).__module__].eager_attention_forward
+
+    def attend(*states: Any) -> Any:
+        return own(module, *states, sliding_window=sliding_window, **options)
+
+    if sight is None:
+        return attend(query, key, value, attention_mask)[0], None
+    parts = sight.on(query.device, sliding_window)
+    return _spans(attend, query, key, value, parts, additive=True), None
+
+
+AttentionInterface.register(_SDPA, _over_sdpa)
+AttentionMaskInterface.register(_SDPA, sdpa_mask)
+AttentionInterface.register(_EAGER, _over_eager)
+AttentionMaskInterface.register(_EAGER, eager_mask)
