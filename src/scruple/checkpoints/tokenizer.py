@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from scruple.checkpoints.causal import NotCausal, check_causal
 from scruple.checkpoints.location import Location, folder_of
 from scruple.checkpoints.sentencepieces import difference, vocabulary_file
 from scruple.errors import ScrupleError
@@ -38,11 +39,17 @@ def load_tokenizer(location: Location) -> TokenizerAndWindow:
         location: the location of its files.
 
     Raises:
-        ScrupleError: if the tokenizer or the config cannot be read.
+        ScrupleError: if the tokenizer or the config cannot be read, or the checkpoint is not a
+            causal language model.
     """
     folder = folder_of(location)
     try:
         return _read(folder, location.gguf, location.code)
+    except NotCausal as error:
+        raise ScrupleError(
+            f"{location.checkpoint}: {folder} is no causal language model: {error}. Take a "
+            "decoder-only checkpoint instead, or leave it out."
+        ) from None
     except Exception as error:  # tokenizers raises no other class, and foreign code raises any
         told = " ".join(str(error).split()) or type(error).__name__
         raise ScrupleError(
@@ -59,7 +66,9 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": code}
     if gguf is not None:
         options["gguf_file"] = gguf
-    config = AutoConfig.from_pretrained(folder, **options).get_text_config()
+    whole = AutoConfig.from_pretrained(folder, **options)
+    check_causal(whole)
+    config = whole.get_text_config()
     source = None if code or gguf else vocabulary_file(Path(folder))
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     _check(tokenizer, source)

@@ -29,7 +29,9 @@ class Encoded:
     candidates: tuple[tuple[int, ...], ...]
 
 
-def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
+def encode(
+    tokenizer: Any, requests: Sequence[ScoreRequest], rows: int | None = None
+) -> list[Encoded]:
     """Tokenise the prompt together with each candidate.
 
     The context ends at the first token in which the prompt and any prompt-plus-candidate differ. If
@@ -37,9 +39,15 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
     all of them are scored from the same point. Equal requests, for example after equal reasoning,
     are tokenised once.
 
+    Args:
+        tokenizer: the checkpoint's tokenizer.
+        requests: the requests.
+        rows: the number of tokens that the model knows; None to skip the check.
+
     Raises:
         ScrupleError: naming the request, if candidates of different answers have the same tokens, a
-            candidate has none, or no token of the prompt comes before the candidates.
+            candidate has none, no token of the prompt comes before the candidates, or the model
+            does not know a token.
     """
     distinct = {_content(request): request for request in reversed(requests)}
     encoded: dict[Any, Encoded] = {}
@@ -55,6 +63,8 @@ def encode(tokenizer: Any, requests: Sequence[ScoreRequest]) -> list[Encoded]:
             prompt = next(ids)
             whole = [next(ids) for _ in distinct[key].candidates]
             encoded[key] = _split(distinct[key], prompt, whole)
+            for tokens in (prompt, *whole):
+                check_known(tokenizer, distinct[key].key, tokens, rows)
     return [encoded[_content(request)] for request in requests]
 
 
@@ -118,14 +128,27 @@ def tokenise(tokenizer: Any, texts: Sequence[str], special: bool) -> list[Tokens
     ]
 
 
-def tokenise_prompts(tokenizer: Any, requests: Sequence[GenerateRequest]) -> list[Tokens]:
-    """Return the tokens of prompts that are to be continued; equal prompts are tokenised once."""
+def tokenise_prompts(
+    tokenizer: Any, requests: Sequence[GenerateRequest], rows: int | None = None
+) -> list[Tokens]:
+    """Return the tokens of prompts that are to be continued; equal prompts are tokenised once.
+
+    Args:
+        tokenizer: the checkpoint's tokenizer.
+        requests: the prompts.
+        rows: the number of tokens that the model knows; None to skip the check.
+
+    Raises:
+        ScrupleError: naming the request, if one of its tokens is not known to the model.
+    """
     known: dict[tuple[str, bool], Tokens] = {}
     for special in (True, False):
         texts = sorted({one.prompt for one in requests if one.special == special})
         if texts:
-            rows = tokenise(tokenizer, texts, special)
-            known |= {(text, special): row for text, row in zip(texts, rows, strict=True)}
+            found = tokenise(tokenizer, texts, special)
+            known |= {(text, special): row for text, row in zip(texts, found, strict=True)}
+    for one in requests:
+        check_known(tokenizer, one.key, known[one.prompt, one.special], rows)
     return [known[request.prompt, request.special] for request in requests]
 
 
@@ -137,6 +160,30 @@ def appended(tokenizer: Any) -> Tokens:
         if ids[start : start + len(alone)] == alone:
             return tuple(ids[start + len(alone) :])
     return tuple(ids[-1:]) if ids[-1:] == [tokenizer.eos_token_id] else ()
+
+
+def check_known(tokenizer: Any, key: str, tokens: Sequence[int], rows: int | None) -> None:
+    """Raise an error if a tokenizer gives a token that the model has no embedding for.
+
+    Args:
+        tokenizer: the checkpoint's tokenizer.
+        key: the name of the request.
+        tokens: the tokens of its text.
+        rows: the number of tokens that the model knows; None to skip the check.
+
+    Raises:
+        ScrupleError: naming the request and the token.
+    """
+    largest = max(tokens, default=0)
+    if rows is None or largest < rows:
+        return
+    text = tokenizer.convert_ids_to_tokens(largest)
+    raise ScrupleError(
+        f"{key}: the tokenizer gives the token {text!r} (number {largest}), and the model knows "
+        f"only {rows} tokens (0 to {rows - 1}): tokenizer and weights are not of one checkpoint, "
+        "or tokens were added without training. Fetch the checkpoint's own tokenizer, or leave "
+        "the checkpoint out."
+    )
 
 
 def _split(request: ScoreRequest, prompt: Sequence[int], whole: Sequence[Sequence[int]]) -> Encoded:

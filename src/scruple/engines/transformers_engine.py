@@ -27,6 +27,7 @@ from scruple.engines.loading import check_memory, device_of, dtype_of, size_of
 from scruple.engines.prefix_tree import Tokens
 from scruple.engines.score_sums import ScoreSums
 from scruple.engines.tokens import Encoded, encode, tokenise_prompts
+from scruple.engines.weights import check_weights, tokens_known
 from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding
 
@@ -64,15 +65,14 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> Trans
         raise ScrupleError(
             f"{manifest.checkpoint}: transformers cannot load {folder}: {error}"
         ) from None
-    absent = sorted({*report["missing_keys"], *map(str, report["mismatched_keys"])})
-    if absent:
-        raise ScrupleError(
-            f"{manifest.checkpoint}: {folder} lacks {len(absent)} weights that its config.json "
-            f"asks for (first: {absent[0]}); fetch the checkpoint again."
-        )
+    tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
+    check_weights(manifest.checkpoint, folder, report, tied)
     size_of(model, manifest)
     budget = None if compute.batch_tokens == "auto" else compute.batch_tokens
-    return TransformersEngine(model.eval(), tokenizer, budget)
+    try:
+        return TransformersEngine(model.eval(), tokenizer, budget)
+    except ScrupleError as error:
+        raise ScrupleError(f"{manifest.checkpoint}: {error}") from None
 
 
 class TransformersEngine:
@@ -87,10 +87,14 @@ class TransformersEngine:
             batch_tokens: the most tokens of a batch, padding included; if None, it depends on the
                 size of the model. On a GPU, the free memory limits how many tokens are processed
                 at once.
+
+        Raises:
+            ScrupleError: if the model's architecture cannot be read, or its logits are not finite.
         """
         self.tokenizer = tokenizer
         self._model = model
         self._device = model.get_input_embeddings().weight.device
+        self._rows = tokens_known(model)
         free = free_memory(model)
         at_once = tokens_at_once(model, batch_tokens, free)
         # on a CPU several packs at once are no faster, and a killed job would lose all of them
@@ -110,7 +114,7 @@ class TransformersEngine:
         A row is a context plus all tokens of one candidate except the last. Equal rows are run
         once; candidates with a single token and equal requests have equal rows.
         """
-        encoded = encode(self.tokenizer, requests)
+        encoded = encode(self.tokenizer, requests, self._rows)
         # row → (request, candidate) pairs that read their log-probabilities from it
         readers: dict[Tokens, list[tuple[int, int]]] = {}
         for i, request in enumerate(encoded):
@@ -180,7 +184,7 @@ class TransformersEngine:
         self, requests: Sequence[GenerateRequest], decoding: Decoding, finished: Finished
     ) -> list[Generation]:
         """Sample continuations; see `scruple.engines.Engine.generate`."""
-        prompts = tokenise_prompts(self.tokenizer, requests)
+        prompts = tokenise_prompts(self.tokenizer, requests, self._rows)
         results: dict[int, Generation] = {}
 
         def pass_on(found: dict[int, list[int]]) -> None:
