@@ -7,6 +7,7 @@ from test_packing import naive, small
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from scruple.checkpoints.manifest import Location, Manifest
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
 from scruple.engines.budget import bytes_per_token, default_tokens
 from scruple.engines.cached import Cached
@@ -14,7 +15,6 @@ from scruple.engines.choose import choose_forward, choose_steps
 from scruple.engines.generation import Sampler
 from scruple.engines.plain import Plain
 from scruple.engines.rereading import Rereading
-from scruple.engines.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.study.settings import Compute, Decoding
 

@@ -112,7 +112,7 @@ def ask_checkpoint(
                         renderer,
                         read.tokenizer,
                         _sampled(once),
-                    )  # fmt: skip
+                    )
                 )
     seconds = round(time.monotonic() - start, 1)
     log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
