@@ -6,16 +6,23 @@ import numpy as np
 import pytest
 import torch
 from independent import Model
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from scruple.checkpoints.location import Location
-from scruple.checkpoints.manifest import Manifest
+from scruple.checkpoints.manifest import Manifest, fetch_checkpoint
 from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.engines import GenerateRequest, ScoreRequest, load_engine
 from scruple.engines.sampling import keep_top_p
 from scruple.engines.tokens import check_fit, encode, independent
 from scruple.errors import ScrupleError
 from scruple.prompts.marks import Marks
+from scruple.study.families import Checkpoint
 from scruple.study.settings import Compute, Decoding
 
 
@@ -45,6 +52,29 @@ def llama(tokenizer, tmp_path_factory):
     return path, sum(p.numel() for p in model.parameters())
 
 
+@pytest.fixture(scope="module")
+def gemma3(tokenizer, tmp_path_factory):
+    """A decoder with windows of six tokens, and a vision tower that reads no text."""
+    path = tmp_path_factory.mktemp("gemma3")
+    torch.manual_seed(1)
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+        "sliding_window": 6, "max_position_embeddings": 512, "initializer_range": 0.3,
+    }  # fmt: skip
+    vision = {
+        "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8, "patch_size": 2,
+    }  # fmt: skip
+    config = AutoConfig.for_model("gemma3", text_config=text, vision_config=vision,
+                                  image_token_index=len(tokenizer) - 1)  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path, sum(p.numel() for p in model.parameters())
+
+
 REQUESTS = [
     ScoreRequest(f"r{i}", "Human: " + "why not? " * i + "\n\nAssistant: The answer is", forms,
                  tuple("abc"), True)
@@ -61,7 +91,7 @@ def silent(_):
     return None
 
 
-@pytest.mark.parametrize("family", ["neox", "llama"])
+@pytest.mark.parametrize("family", ["neox", "llama", "gemma3"])
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
 def test_scores_are_those_of_plain_forwards(family, batch_tokens, request):
     path, params = request.getfixturevalue(family)
@@ -76,6 +106,21 @@ def test_scores_are_those_of_plain_forwards(family, batch_tokens, request):
             assert logprob == pytest.approx(expected, abs=2e-5)
             assert tokens == length
         assert got.prompt_tokens == len(plain.ids(asked.prompt))
+
+
+def test_a_vision_tower_counts_and_is_told_apart(gemma3):
+    path, params = gemma3
+    checkpoint = Checkpoint(name="tiny", params=params, path=str(path))
+    manifest = fetch_checkpoint(checkpoint, silent)
+    engine = load_engine(manifest, Compute(device="cpu", dtype="float32"), threads=1)
+    assert engine.describe()["params"] == params == manifest.shape.params()
+    assert load_tokenizer(manifest.location).window == 512
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path))
+    decoder = sum(p.numel() for p in model.model.language_model.parameters())
+    assert manifest.shape.extra == params - decoder > 0.02 * params
+    with pytest.raises(ScrupleError, match=f"has {params:,} parameters, and the config says"):
+        load(path, decoder)
 
 
 def test_valid_mass_counts_overlapping_candidates_once(neox):

@@ -22,6 +22,10 @@ ROWS = st.lists(
     st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, unique=True
 )
 V = 60
+GEMMA3 = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "head_dim": 16,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 6,
+          "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+          "initializer_range": 0.3}  # fmt: skip
 SMALL = {
     "gpt_neox": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
                  "num_attention_heads": 2},
@@ -37,15 +41,22 @@ SMALL = {
     "mistral": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 6},
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+    "gemma3_text": GEMMA3,
+    "gemma3": {  # with a vision tower, which reads no text
+        "text_config": GEMMA3 | {"vocab_size": V, "pad_token_id": 0},
+        "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 16,
+                          "intermediate_size": 24, "num_hidden_layers": 1,
+                          "num_attention_heads": 2, "image_size": 8, "patch_size": 2},
+        "image_token_index": V - 1, "boi_token_index": V - 2, "eoi_token_index": V - 3,
+        "mm_tokens_per_image": 4},
 }  # fmt: skip
 
 
 def small(kind):
     torch.manual_seed(3)
-    config = AutoConfig.for_model(
-        kind, vocab_size=V, initializer_range=0.3, init_std=0.3, pad_token_id=0, bos_token_id=0,
-        eos_token_id=0, **SMALL[kind],
-    )  # fmt: skip
+    common = {"vocab_size": V, "initializer_range": 0.3, "init_std": 0.3, "pad_token_id": 0,
+              "bos_token_id": 0, "eos_token_id": 0}  # fmt: skip
+    config = AutoConfig.for_model(kind, **common | SMALL[kind])
     return AutoModelForCausalLM.from_config(config).eval()
 
 

@@ -176,7 +176,7 @@ def fetch_checkpoint(
         gguf=checkpoint.file,
         commit=commit,
         code=code,
-        shape=read_shape(folder / "config.json"),
+        shape=read_shape(folder / "config.json", checkpoint.params),
         files=files,
     )
     if checkpoint.file is None:

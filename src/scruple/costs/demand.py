@@ -59,7 +59,7 @@ def shape_of(checkpoint: Checkpoint, hub: Hub) -> Shape | None:
         return checkpoint.shape
     folder = folder_here(checkpoint, hub)
     if folder is None or checkpoint.file is None:
-        return read_shape(folder / "config.json") if folder else None
+        return read_shape(folder / "config.json", checkpoint.params) if folder else None
     return gguf_shape(folder / checkpoint.file)
 
 
