@@ -89,6 +89,22 @@ def test_a_case_by_hand():
     assert slow.hours == pytest.approx((reading + 10 * moved / (1e7 * BANDWIDTH_SHARE)) / 3600)
 
 
+@pytest.mark.parametrize(("kind", "engine", "packed"), [
+    ("llama", "transformers", True), ("bloom", "transformers", False),
+    ("gemma3", "transformers", False), ("gemma3", "vllm", True), ("llama", "vllm", True),
+])  # fmt: skip
+def test_what_cannot_be_packed_is_read_in_full(kind, engine, packed):
+    shape = Shape(kind=kind, layers=2, width=64, heads=4, vocab=1000, extra=1000)
+    work = Workload(
+        items=10, prompts=10, rows=30, distinct=1000, sampled=0, length=100.0, known="read"
+    )
+    found = need(shape, work, "bfloat16", CARD, engine)
+    tokens = 1000 if packed else 3000
+    assert found.tokens == tokens
+    assert found.flops == tokens * (2 * shape.body() + 2 * 2 * 64 * 100) + 30 * 2 * 64_000
+    assert found.weights_gb == pytest.approx(2e-9 * (shape.body() + shape.embedding() + 1000))
+
+
 def test_large_checkpoints_take_several_cards():
     large = Shape(kind="bloom", layers=70, width=14336, heads=112, vocab=250880, tied=True)
     assert weights_gb(large, "bfloat16") == pytest.approx(352.5, abs=0.1)

@@ -95,6 +95,6 @@ def demand(study: Study, job: Job, work: Workload, card: Card, shards: int = 1) 
     shape = shape_of(checkpoint, study.hub)
     if shape is None or not on_gpu:
         return Demand(gpus, memory, UNKNOWN_MINUTES, False)
-    minutes = need(shape, work, dtype, card).hours * 60 / shards
+    minutes = need(shape, work, dtype, card, study.compute.engine).hours * 60 / shards
     asked = START_MINUTES + math.ceil(SAFETY * minutes)
     return Demand(gpus, memory, asked, minutes <= SHORT_MINUTES and gpus == 1 and shards == 1)

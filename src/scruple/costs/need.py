@@ -49,7 +49,7 @@ class Need:
 
     Attributes:
         prompts: prompts that are answered.
-        tokens: distinct tokens to read.
+        tokens: tokens to read.
         sampled: tokens to sample, at most.
         flops: floating-point operations.
         weights_gb: memory of the weights in 10^9 bytes.
@@ -78,18 +78,39 @@ def gpus_needed(weights: float, card: Card) -> int:
     return max(1, math.ceil(in_use(weights) / (card.memory_gb * (1 - CACHE_SHARE))))
 
 
-def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
+def tokens_read(shape: Shape, work: Workload, engine: str) -> int:
+    """Return how many tokens an engine reads.
+
+    They are the distinct ones, except where the transformers engine cannot pack: then every row is
+    read from its beginning.
+    """
+    if shape.packed or engine != "transformers":
+        return work.distinct
+    return max(work.distinct, round(work.rows * work.length))
+
+
+def need(
+    shape: Shape, work: Workload, dtype: str, card: Card, engine: str = "transformers"
+) -> Need:
     """Return what a checkpoint needs for a workload.
 
     Reading costs 2 operations per weight and token. Where a next token is read, the output layer
     adds 2 × vocabulary × width (Kaplan et al. 2020). Attention adds 4 × layers × width per token
     and preceding token, and half of a row's tokens precede on average. Sampling reads all weights
     once per token of a batch, and takes at least the time to launch each layer's kernels.
+
+    Args:
+        shape: the checkpoint's dimensions.
+        work: the workload.
+        dtype: number format of the weights.
+        card: the GPU or CPU.
+        engine: `compute.engine` of the config.
     """
+    tokens = tokens_read(shape, work, engine)
     gpus = gpus_needed(weights_gb(shape, dtype), card)
     output = 2 * shape.vocab * shape.width
     attention = 2 * shape.layers * shape.width * work.length
-    reading = work.distinct * (shape.operations_per_token() + attention) + work.rows * output
+    reading = tokens * (shape.operations_per_token() + attention) + work.rows * output
     sampling = work.sampled * (shape.operations_per_token() + attention + output)
     token_bytes = shape.cache_per_token() * BYTES[dtype]
     free = gpus * card.memory_gb * 1e9 - in_use(weights_gb(shape, dtype) * 1e9)
@@ -104,7 +125,7 @@ def need(shape: Shape, work: Workload, dtype: str, card: Card) -> Need:
     seconds = reading / rate + slowest
     return Need(
         prompts=work.prompts,
-        tokens=work.distinct,
+        tokens=tokens,
         sampled=work.sampled,
         flops=reading + sampling,
         weights_gb=weights_gb(shape, dtype),

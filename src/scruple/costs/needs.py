@@ -80,7 +80,8 @@ def needs(
             "prompts": load.prompts, "tokens": load.distinct, "sampled": load.sampled,
             "weights_gb": weights, "gpus": gpus_needed(weights, card),
         }  # fmt: skip
-        rows.append({**row, **(vars(need(shape, load, dtype, card)) if shape else {})})
+        known = vars(need(shape, load, dtype, card, study.compute.engine)) if shape else {}
+        rows.append({**row, **known})
     return pd.DataFrame(rows)
 
 

@@ -125,8 +125,9 @@ def count_shards(study: Study, job: Job, work: Workload, card: Card) -> int:
     shape = checkpoint.shape or (shape_of(checkpoint, study.hub) if checkpoint.path else None)
     if shape is None or study.compute.device == "cpu":
         return 1
-    hours = need(shape, work, study.compute.dtype_on(gpu=True), card).hours
-    return max(1, min(math.ceil(hours / study.compute.shard_hours), work.prompts // PIECE))
+    compute = study.compute
+    hours = need(shape, work, compute.dtype_on(gpu=True), card, compute.engine).hours
+    return max(1, min(math.ceil(hours / compute.shard_hours), work.prompts // PIECE))
 
 
 class RuleResources:
