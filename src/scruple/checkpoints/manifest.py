@@ -185,7 +185,7 @@ def fetch_checkpoint(
     kind, types = quantisation(folder / checkpoint.file)
     return manifest.model_copy(
         update={
-            "shape": read_shape(Path(copy.folder) / "config.json"),
+            "shape": read_shape(Path(copy.folder) / "config.json", checkpoint.params),
             "quantisation": kind,
             "tensor_types": types,
             "dequantised": copy,

@@ -93,10 +93,9 @@ class Shape(Strict):
     def packed(self) -> bool:
         """Whether the transformers engine reads a beginning that texts share only once.
 
-        It does not if positions cannot be given (ALiBi) or if some layers see only a window; see
-        `scruple.engines.choose`.
+        It does not if positions cannot be given (ALiBi); see `scruple.engines.choose`.
         """
-        return self.kind not in ("bloom", "gemma3")
+        return self.kind != "bloom"
 
     def operations_per_token(self) -> int:
         """Return the floating-point operations for one token, in products with weights.
