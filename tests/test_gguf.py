@@ -161,6 +161,8 @@ def test_a_folder_is_searched_for_the_file_only(small, tmp_path):
     wrong = checkpoint.model_copy(update={"file": "m.gguf"})
     with pytest.raises(ScrupleError, match=r"has no file m\.gguf; its GGUF files: Q8/m\.gguf"):
         check_local(wrong)
+    with pytest.raises(ScrupleError, match=r"GGUF files \(small\.gguf\): name one with `file`"):
+        check_local(Checkpoint(name="c", params=1, path=str(small[0].parent)))
     with pytest.raises(ScrupleError, match="is no folder"):
         check_local(Checkpoint(name="c", params=1, path=str(tmp_path / "none"), file="m.gguf"))
 

@@ -433,6 +433,8 @@ def test_of_a_repository_with_gguf_files_one_is_fetched(hub, packed, tmp_path):
     assert hub.requests == []
     with pytest.raises(ScrupleError, match=r"no file Q8\.gguf; its GGUF files: Q4/small.gguf, sm"):
         fetch("Q8.gguf")
+    with pytest.raises(ScrupleError, match=r"no config\.json; .*It has GGUF files.*with `file`"):
+        look_up(checkpoint(hub="someone/packed"), Hub(), lambda _: None)
 
 
 def test_a_gguf_file_that_cannot_be_dequantised_here_is_not_fetched(hub, packed, tmp_path):

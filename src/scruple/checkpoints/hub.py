@@ -12,6 +12,7 @@ from scruple.checkpoints.choice import (
     check_code,
     check_parts,
     describing_files,
+    gguf_hint,
     has_tokenizer,
     weight_files,
 )
@@ -99,7 +100,7 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
         lacking = "tokenizer" if "config.json" in pinned else "config.json"
         raise ScrupleError(
             f"{place}: the repository has no {lacking}; take a checkpoint that has one, or a local "
-            "folder (`path`) into which one was saved."
+            f"folder (`path`) into which one was saved.{gguf_hint(pinned)}"
         )
     weights = weight_files(pinned, hub, place)
     chosen = [*describing_files(pinned, code), *weights]
