@@ -17,6 +17,7 @@ from scruple.engines.sampling import draw_tokens
 from scruple.engines.tokens import encode
 from scruple.engines.weights import surplus_of
 from scruple.errors import ScrupleError
+from scruple.prompts.marks import Marks
 from scruple.study.settings import Decoding
 
 
@@ -108,7 +109,7 @@ def test_tokens_that_the_model_does_not_know(neox, tmp_path):
             engine.score([*REQUESTS[:2], asked], silent)
         encode(tokenizer, [asked], words + 1)
     with pytest.raises(ScrupleError, match=said):
-        engine.generate([GenerateRequest("s", "QUIXOTIC", 1, True, None)], Decoding(), silent)
+        engine.generate([GenerateRequest("s", "QUIXOTIC", 1, True, Marks())], Decoding(), silent)
 
 
 def test_logits_that_are_no_numbers_in_one_prompt_only(neox, tmp_path):
@@ -123,7 +124,7 @@ def test_logits_that_are_no_numbers_in_one_prompt_only(neox, tmp_path):
     with pytest.raises(ScrupleError, match=r"logits in float32 are not finite .*fetch it again"):
         engine.score([bad], silent)
     with pytest.raises(ScrupleError, match=r"logits in float32 are not finite .*fetch it again"):
-        engine.generate([GenerateRequest("z", "Why Z", 1, True, None)], Decoding(), silent)
+        engine.generate([GenerateRequest("z", "Why Z", 1, True, Marks())], Decoding(), silent)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

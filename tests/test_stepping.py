@@ -12,10 +12,12 @@ from scruple.engines import GenerateRequest, ScoreRequest, load_engine
 from scruple.engines.budget import bytes_per_token, default_tokens
 from scruple.engines.cached import Cached
 from scruple.engines.choose import choose_forward, choose_steps
+from scruple.engines.continuation import Ending
 from scruple.engines.generation import Sampler
 from scruple.engines.plain import Plain
 from scruple.engines.rereading import Rereading
 from scruple.errors import ScrupleError
+from scruple.prompts.marks import Marks
 from scruple.study.settings import Compute, Decoding
 
 V = 60
@@ -71,9 +73,9 @@ def test_what_keeps_no_keys_and_values_is_read_in_batches_and_continued_by_readi
         expected = torch.cat(expected)[torch.arange(len(places)), torch.arange(len(places)) % V]
         assert float((picked - expected).abs().max()) < 1e-4
     decoding = Decoding(max_new_tokens=5, temperature=1.3)
-    sampler, found = Sampler(model, forward, [0], None, 40), {}
+    sampler, found = Sampler(model, forward, None, 40), {}
     n = len(rows)
-    sampler.run(range(n), rows, range(n), [None] * n, decoding, 3, found.update)
+    sampler.run(range(n), rows, range(n), [Ending({0: "end"}, {})] * n, decoding, 3, found.update)
     assert isinstance(sampler._steps, Rereading)
     assert "keeps other things than keys and values" in caplog.text
     for number, prompt in enumerate(rows):
@@ -146,7 +148,7 @@ def test_a_recurrent_checkpoint_scores_and_samples(tokenizer, tmp_path):
             table = model(torch.tensor([ids])).logits[0].log_softmax(-1)
         expected = sum(float(table[i - 1, ids[i]]) for i in range(len(start), len(ids)))
         assert found == pytest.approx(expected, abs=1e-4)
-    asks = [GenerateRequest("g", "Why " * n, n, True, None) for n in (1, 2, 5)]
+    asks = [GenerateRequest("g", "Why " * n, n, True, Marks()) for n in (1, 2, 5)]
     decoding = Decoding(max_new_tokens=6)
     texts = engine.generate(asks, decoding, lambda _: None)
     alone = engine_of(saved(model, tokenizer, tmp_path), batch_tokens=1)

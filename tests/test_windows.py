@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from scruple.engines.cached import Cached
 from scruple.engines.choose import choose_forward
+from scruple.engines.continuation import Ending
 from scruple.engines.generation import Sampler
 from scruple.engines.packed import Packed
 from scruple.engines.plain import Plain
@@ -81,11 +82,13 @@ def test_continuations_with_windows_are_those_of_one_at_a_time(kind):
     model, untouched = tiny(kind), tiny(kind)
     prompts = texts()
     decoding = Decoding(max_new_tokens=12, temperature=1.4)
-    sampler = Sampler(model, choose_forward(model, 200), [0], None, 400)
+    sampler = Sampler(model, choose_forward(model, 200), None, 400)
     assert isinstance(sampler._steps, Cached)
     found = {}
     rows, n = sampler.most(prompts, decoding), len(prompts)
-    sampler.run(range(n), prompts, range(n), [None] * n, decoding, rows, found.update)
+    sampler.run(
+        range(n), prompts, range(n), [Ending({0: "end"}, {})] * n, decoding, rows, found.update
+    )
     for number, prompt in enumerate(prompts):
         assert found[number] == naive(untouched, prompt, number, 12, decoding)
 
