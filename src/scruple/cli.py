@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from scruple.errors import ScrupleError
+from scruple.study.kinds import KINDS
+
+_COLUMNS = """\
+columns of the answers:
+  answer      bbq: an option's index (0, 1, 2), letter (a, b, c) or text, or a phrase such as "The
+              answer is (c)." or "not enough information"; winogender: a pronoun, or the completed
+              sentence; admissions: yes or no
+  the item    item_id, or for bbq category, example_id; for winogender occupation, participant; for
+              admissions sex, lsat, gpa, race
+  condition   how it was asked, if in several ways; metrics are then per condition
+
+columns of the metrics, beside those of a study's metrics.csv:
+  value       empty if unclear or missing answers could change it
+  value_low, value_high
+              the lowest and highest value over everything that these answers could have been
+  coverage    share of the metric's items whose answer is known
+
+docs/measure.md says more.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,21 +49,29 @@ def _parser() -> argparse.ArgumentParser:
     measure = commands.add_parser(
         "measure",
         help="score answers that were made elsewhere",
-        description="Score answers that were made elsewhere. What is left out, and why, is said on "
-        "standard error.",
+        description="Score answers that were made elsewhere. What could not be used, and why, is "
+        "said on standard error.",
+        epilog=_COLUMNS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    measure.add_argument("--benchmark", choices=["bbq"], required=True)
+    measure.add_argument("--benchmark", choices=list(KINDS), required=True)
     measure.add_argument(
         "--items", type=Path, nargs="+", required=True, metavar="FILE", action="extend",
-        help="item files of the benchmark (.jsonl), and its metadata (.csv) if there is one",
+        help="the benchmark's files: bbq .jsonl (and its metadata .csv, if any); winogender "
+        "templates.tsv and occupations-stats.tsv; admissions law_data.csv",
     )  # fmt: skip
     measure.add_argument(
         "--answers", type=Path, required=True, metavar="FILE.csv",
-        help="columns category, example_id, answer (an option's index, or its text)",
+        help="the answers; see the columns below",
     )  # fmt: skip
     measure.add_argument(
         "--out", type=Path, required=True, metavar="FILE.csv", help="where the metrics go"
     )
+    measure.add_argument(
+        "--sampled", action="store_true",
+        help="only the items in the answers' file were asked: leave out the others, instead of "
+        "counting their answers as unknown",
+    )  # fmt: skip
     measure.set_defaults(run=_measure)
     prompts = commands.add_parser(
         "prompts",
@@ -115,24 +143,39 @@ def _power(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     # heavy imports, which wait until the arguments have been parsed
-    from scruple.analysis.metrics import measure
-    from scruple.benchmarks.bbq_files import read_items
+    from scruple.analysis.ranges import measure_answers, printed
+    from scruple.benchmarks import benchmark_module
+    from scruple.benchmarks.reader import reader_of
     from scruple.files import whole
     from scruple.responses.external import match_answers
+    from scruple.study.settings import Benchmark
 
     for given in (*options.items, options.answers):
         if options.out.exists() and given.exists() and options.out.samefile(given):
             raise ScrupleError(f"--out: {options.out} is one of the inputs; give another name.")
-    items = read_items(options.items)
-    matched = match_answers(options.answers, items.table)
+    kind = options.benchmark
+    module = benchmark_module(kind)
+    items = module.read(options.items, Benchmark(name=kind, kind=kind))
+    matched = match_answers(options.answers, items.table, reader_of(module))
     for reason, count in items.left_out["reason"].value_counts().items():
         print(f"scruple: {count} items are left out: {reason}", file=sys.stderr)
-    for remark in matched.remarks:
+    for remark in (*matched.remarks, *matched.gaps(items.table, options.sampled)):
         print(f"scruple: {remark}", file=sys.stderr)
-    table = measure("bbq", items.table, matched.responses, {"benchmark": "bbq"})
+    keys = {"benchmark": kind}
+    table = measure_answers(kind, items.table, matched.answers, keys, options.sampled)
     with whole(options.out) as part:
         table.to_csv(part, index=False)
+    if not _is_stdout(options.out):
+        print(printed(kind, table))
     return 0
+
+
+def _is_stdout(path: Path) -> bool:
+    """Return whether a path is this process's own standard output."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

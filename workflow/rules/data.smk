@@ -34,7 +34,7 @@ rule build_items:
     conda:
         "../../envs/scruple.yaml"
     params:
-        version=2,
+        version=3,
         settings=lambda wildcards: plan.item_settings(wildcards.benchmark),
     message:
         "Reading the items of {wildcards.benchmark}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import BenchmarkModule
 from scruple.benchmarks.tally import Tally, conditions, estimate, sum_up
 from scruple.statistics.clusters import ClusterSums
+from scruple.statistics.metric import Metric
 from scruple.study.kinds import KINDS
 
 Tallied = tuple[dict[str, Any], Tally]
@@ -42,42 +43,45 @@ NUMBERS = ["params", "step", "value", "ci_low", "ci_high", "n_items", "n_cluster
 """The numeric columns. The others hold names, even if these look like numbers."""
 
 
-def measure(
-    kind: str, items: pd.DataFrame, responses: pd.DataFrame, keys: Mapping[str, Any]
-) -> pd.DataFrame:
+def metrics_table(kind: str, tallied: Sequence[Tallied], keys: Mapping[str, Any]) -> pd.DataFrame:
     """Return the metrics of one checkpoint's responses to one benchmark.
 
     Args:
         kind: the kind of benchmark.
-        items: the benchmark's items.
-        responses: the responses; each `item_id` must occur in `items`.
+        tallied: the tallied responses.
         keys: values of the columns that are the same in all rows; columns without one stay empty.
     """
-    return metrics_table(kind, tallies(kind, join(items, responses)), keys)
-
-
-def metrics_table(kind: str, tallied: Sequence[Tallied], keys: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the metrics table of tallied responses; `kind` and `keys` are those of `measure`."""
     rows: list[dict[str, Any]] = []
     for place, tally in tallied:
-        rows += _estimates(kind, sum_up(tally), place)
+        for subset, sums, metrics in parts(kind, sum_up(tally)):
+            rows += estimate(sums, metrics, subset, place)
+    return arranged(rows, keys, COLUMNS)
+
+
+def arranged(
+    rows: Sequence[Mapping[str, Any]], keys: Mapping[str, Any], columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return rows as a table with these columns, those that are missing filled from the keys."""
     table = pd.DataFrame(rows)
-    for name in COLUMNS:
+    for name in columns:
         if name not in table:
             table[name] = keys.get(name)
     # twelve decimals, because beyond that the result depends on the order of summation
-    return table[COLUMNS].round({"value": 12, "ci_low": 12, "ci_high": 12})
+    fractions = {name: 12 for name in columns if name.startswith(("value", "ci_", "coverage"))}
+    return table[list(columns)].round(fractions)
 
 
-def _estimates(kind: str, sums: ClusterSums, place: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    """Return one row per metric and subset, and per stratum if the benchmark reports strata."""
+def parts(kind: str, sums: ClusterSums) -> Iterator[tuple[str, ClusterSums, list[Metric]]]:
+    """Yield each subset of the items with its sums and metrics.
+
+    Strata come first, if the benchmark reports them, then the subsets that margins may name.
+    """
     module = benchmark_module(kind)
-    metrics, rows = module.metrics_of(sums.columns), []
+    metrics = module.metrics_of(sums.columns)
     for stratum in sums.strata if module.BY_STRATUM else ():
-        rows += estimate(sums.select(stratum), metrics, stratum, place)
+        yield stratum, sums.select(stratum), metrics
     for subset in KINDS[kind].measures.subsets:
-        rows += estimate(sums, [module.over(metric, subset) for metric in metrics], subset, place)
-    return rows
+        yield subset, sums, [module.over(metric, subset) for metric in metrics]
 
 
 def tallies(kind: str, joined: pd.DataFrame) -> list[Tallied]:
@@ -88,10 +92,11 @@ def tallies(kind: str, joined: pd.DataFrame) -> list[Tallied]:
         joined: the responses, joined with their items.
     """
     module = benchmark_module(kind)
-    return [(place, _tally(module, rows)) for place, rows in conditions(joined)]
+    return [(place, tally_of(module, rows)) for place, rows in conditions(joined)]
 
 
-def _tally(module: BenchmarkModule, rows: pd.DataFrame) -> Tally:
+def tally_of(module: BenchmarkModule, rows: pd.DataFrame) -> Tally:
+    """Return the columns to sum for responses that are joined with their items."""
     order = rows["order"].fillna(0).to_numpy() if "order" in rows else np.zeros(len(rows), int)
     return {**module.tally_of(rows), "order": order}
 

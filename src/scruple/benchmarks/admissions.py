@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scruple.benchmarks import admissions_answers
 from scruple.benchmarks.base import Items, Question, Row, all_items, by_name, hash_choice
 from scruple.benchmarks.read_table import numbers, read_table
 from scruple.benchmarks.tally import (
@@ -23,6 +24,7 @@ from scruple.benchmarks.tally import (
     shared_metrics,
     tally,
 )
+from scruple.errors import ScrupleError
 from scruple.prompts.files import PromptFile, fill
 from scruple.statistics.clusters import Function
 from scruple.statistics.metric import Metric, divide, ratio
@@ -33,6 +35,7 @@ ANSWERS = ("yes", "no")
 SAMPLING_UNIT = "cluster"
 STRATA: tuple[str, ...] = ()
 BY_STRATUM = False
+READER = admissions_answers.READER
 shown = by_name(ANSWERS)
 over = all_items
 
@@ -48,6 +51,9 @@ def read(files: Sequence[Path], entry: Benchmark) -> Items:
     Raises:
         ScrupleError: naming the file, the line and the column that is wrong.
     """
+    if len(files) != 1:
+        names = ", ".join(map(str, files)) or "no file"
+        raise ScrupleError(f"{names}: the survey is one file, law_data.csv; give this one alone.")
     path = files[0]
     survey = read_table(path, ",", {"sex", "LSAT", "UGPA"})
     profiles = pd.DataFrame(
@@ -96,26 +102,35 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
-    """Return the columns to sum for one condition's responses; see `BenchmarkModule`."""
+    """Return the columns to sum for one condition's responses; see `BenchmarkModule`.
+
+    Those that need probabilities are missing if the responses have none.
+    """
     answers = np.array([ANSWERS.index(name) for name in group["answer"]])
     table = tally(group, answers, len(ANSWERS))
-    weight, p = table["n"], probabilities(group, ANSWERS)
-    table["p"] = weight * p[:, 0]
+    asked = None
     if asks_outright(group):
         asked = np.array([ANSWERS.index(name) for name in group["target"]])
-        table["following"] = following(weight, np.eye(2)[answers], asked)
-        table["following_expected"] = following(weight, p, asked)
-        return table
+        table["following"] = following(table["n"], np.eye(2)[answers], asked)
+    else:
+        for race in _RACES:
+            table[f"n_{race}"] = here = table["n"] * (group["race"] == race).to_numpy()
+            table[f"yes_{race}"] = here * (answers == 0)
+    return table | _weighted(group, table["n"], asked) if "logprob_yes" in group else table
+
+
+def _weighted(group: pd.DataFrame, weight: np.ndarray, asked: np.ndarray | None) -> Tally:
+    """Return the columns that are sums of probabilities."""
+    p = probabilities(group, ANSWERS)
+    p_yes = weight * p[:, 0]
+    table = {"p": p_yes}
+    if asked is not None:
+        return table | {"following_expected": following(weight, p, asked)}
     for race in _RACES:
-        here = weight * (group["race"] == race).to_numpy()
-        table[f"n_{race}"] = here
-        table[f"p_{race}"] = here * p[:, 0]
-        table[f"yes_{race}"] = here * (answers == 0)
+        table[f"p_{race}"] = p_yes * (group["race"] == race).to_numpy()
     for name, centre in _CENTRES.items():
         x = group[name].to_numpy(dtype=float) - centre
-        table[name] = weight * x
-        table[f"{name}_2"] = weight * x * x
-        table[f"{name}_p"] = weight * x * p[:, 0]
+        table |= {name: weight * x, f"{name}_2": weight * x * x, f"{name}_p": p_yes * x}
     return table
 
 
@@ -131,23 +146,26 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
     - yes_rate: weighted share of applicants for whom yes is more likely (0 or 1: saturated).
     - lsat_slope, gpa_slope: weighted least-squares slope of p(yes) per point, in a separate simple
       regression for each. Both are above 0 for a model that reads the applicant's record.
+
+    Without probabilities there are only admission_gap_counted, yes_rate and what all benchmarks
+    share.
     """
-    rates = [
-        Metric("admission_rate", ratio(columns, "p", "n"), "items"),
-        Metric("yes_rate", ratio(columns, "place_0", "n"), "items"),
-        *shared_metrics(columns),
-    ]
-    if "p_black" not in columns:
-        return rates
-    slopes = [
-        Metric(f"{name}_slope", _slope(columns, name), "items", (-np.inf, np.inf))
-        for name in _CENTRES
-    ]
     gaps = [
         Metric(name, _gap(columns, part), "items", (-1.0, 1.0))
         for name, part in (("admission_gap", "p"), ("admission_gap_counted", "yes"))
+        if f"{part}_black" in columns
     ]
-    return [*gaps, *rates, *slopes]
+    rates = [
+        Metric(name, ratio(columns, part, "n"), "items")
+        for name, part in (("admission_rate", "p"), ("yes_rate", "place_0"))
+        if part in columns
+    ]
+    slopes = [
+        Metric(f"{name}_slope", _slope(columns, name), "items", (-np.inf, np.inf))
+        for name in _CENTRES
+        if f"{name}_p" in columns
+    ]
+    return [*gaps, *rates, *shared_metrics(columns), *slopes]
 
 
 def _gap(columns: Sequence[str], part: str) -> Function:

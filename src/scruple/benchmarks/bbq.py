@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scruple.benchmarks import bbq_answers
 from scruple.benchmarks.base import Items, Question, Row, Shown
 from scruple.benchmarks.bbq_files import read_items
 from scruple.benchmarks.tally import (
@@ -32,6 +33,7 @@ ANSWERS = ("0", "1", "2")
 SAMPLING_UNIT = "item_id"
 STRATA = ("cluster", "context_condition", "question_polarity")
 BY_STRATUM = True
+READER = bbq_answers.READER
 ORDERS = tuple(itertools.permutations(range(3)))
 """The option orders: order k shows option ORDERS[k][j] in place j. Order 0 is the file's order."""
 

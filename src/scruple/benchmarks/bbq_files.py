@@ -61,7 +61,10 @@ def read_items(files: Sequence[Path]) -> Items:
             rows.append(_row(item_id, record, biased))
     if not rows:
         names = ", ".join(str(path) for path in files) or "no file"
-        raise ScrupleError(f"{names}: no usable BBQ item in there ({len(left_out)} left out).")
+        reasons = ", ".join(sorted({item["reason"] for item in left_out})) or "they are empty"
+        raise ScrupleError(
+            f"{names}: no usable BBQ item in there; {len(left_out)} left out: {reasons}."
+        )
     if agree[False]:
         log.warning(
             "the metadata file's target_loc differs from the items' own tags in %d of %d items; "

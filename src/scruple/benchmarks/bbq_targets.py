@@ -2,15 +2,18 @@
 
 Each item has tags for its people and a list of stereotyped groups, but their spellings do not
 always match. A person is the target if their tag or text is one of the groups, after the spellings
-below are unified. If this does not identify exactly one person, only the benchmark's metadata file
+below are unified. Texts are compared by their letters and digits, in every script; a text without
+any equals nothing. If this does not identify exactly one person, only the benchmark's metadata file
 can; without it the item is left out rather than guessed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from scruple.benchmarks.plain import key
 
 _SPELLINGS = {
     "woman": "f",
@@ -32,7 +35,7 @@ _SPELLINGS = {
 
 def unknown_option(row: Mapping[str, Any]) -> int | None:
     """Return the index of the option that names nobody, or None unless there is exactly one."""
-    found = [i for i in range(3) if _tag(row, i).lower() == "unknown"]
+    found = [i for i in range(3) if key(_tag(row, i)) == "unknown"]
     return found[0] if len(found) == 1 else None
 
 
@@ -43,7 +46,7 @@ def stereotyped_person(row: Mapping[str, Any]) -> int | None:
         row: an item as in BBQ's files (Parrish et al. 2022).
     """
     unknown = unknown_option(row)
-    groups = {_plain(group) for group in row["additional_metadata"]["stereotyped_groups"]}
+    groups = _keys(row["additional_metadata"]["stereotyped_groups"])
     found = [i for i in range(3) if i != unknown and _names(row, i) & groups]
     return found[0] if unknown is not None and len(found) == 1 else None
 
@@ -68,12 +71,13 @@ def _tag(row: Mapping[str, Any], i: int) -> str:
 
 
 def _names(row: Mapping[str, Any], i: int) -> set[str]:
-    names = {_plain(str(name)) for name in row["answer_info"][f"ans{i}"]}
+    names = list(row["answer_info"][f"ans{i}"])
     if row["category"] == "Race_ethnicity":  # F-Black → Black: drop the gender
-        names.add(_plain(re.sub(r"^[FM]-", "", _tag(row, i))))
-    return names
+        names.append(re.sub(r"^[FM]-", "", _tag(row, i)))
+    return _keys(names)
 
 
-def _plain(name: str) -> str:
-    letters = re.sub(r"[^a-z0-9]", "", name.lower())
-    return _SPELLINGS.get(letters, letters)
+def _keys(names: Iterable[Any]) -> set[str]:
+    """Return the keys of names, in one spelling, without empty ones."""
+    keys = {key(name) for name in names if isinstance(name, str)}
+    return {_SPELLINGS.get(name, name) for name in keys - {""}}

@@ -22,6 +22,8 @@ GROUP = ["condition", "wording", "scoring"]
 """Metrics are computed separately for each combination of these columns."""
 ENDED = {"reasoning_cut": "turn", "reasoning_unfinished": "length"}
 """Share of reasonings → the reason why they ended, see the column `reasoning_end`."""
+BY_CLUSTER = ("stratum", "cluster", "order")
+"""The columns of a tally that are not summed."""
 TOKENS = ("prompt_tokens", "reasoning_tokens")
 """The cost of a response: tokens read (the reasoning included), and tokens sampled."""
 
@@ -83,7 +85,7 @@ def following(weight: np.ndarray, p: np.ndarray, asked: np.ndarray) -> np.ndarra
 
 def sum_up(columns: Tally) -> ClusterSums:
     """Sum a tally over its clusters."""
-    names = [name for name in columns if name not in ("stratum", "cluster", "order")]
+    names = [name for name in columns if name not in BY_CLUSTER]
     return ClusterSums.of(pd.DataFrame(columns), names)
 
 

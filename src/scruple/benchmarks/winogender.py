@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scruple.benchmarks import winogender_answers
 from scruple.benchmarks.base import Items, Question, Row, all_items, by_name, hash_choice
 from scruple.benchmarks.read_table import numbers, read_table
 from scruple.benchmarks.tally import (
@@ -33,9 +34,11 @@ ANSWERS = ("female", "male", "neutral")
 SAMPLING_UNIT = "item_id"
 STRATA: tuple[str, ...] = ()
 BY_STRATUM = False
+READER = winogender_answers.READER
 shown = by_name(ANSWERS)
 over = all_items
 
+_FILES = ("occupations-stats.tsv", "templates.tsv")
 _CASES = {
     "$NOM_PRONOUN": "nominative",
     "$POSS_PRONOUN": "possessive",
@@ -52,7 +55,13 @@ def read(files: Sequence[Path], entry: Benchmark) -> Items:
         ScrupleError: naming the file, the line and the problem.
     """
     by_name = {path.name: path for path in files}
-    shares_path, templates_path = by_name["occupations-stats.tsv"], by_name["templates.tsv"]
+    missing = [name for name in _FILES if name not in by_name]
+    if missing or len(by_name) > len(_FILES):
+        raise ScrupleError(
+            f"{', '.join(map(str, files))}: Winogender's items are in two files, "
+            f"{' and '.join(_FILES)}; give these two."
+        )
+    shares_path, templates_path = (by_name[name] for name in _FILES)
     shares = read_table(shares_path, "\t", {"occupation", "bls_pct_female"})
     percent = numbers(shares_path, shares, "bls_pct_female", 0, 100)
     share = dict(zip(shares["occupation"], percent, strict=True))
@@ -116,42 +125,52 @@ def question(item: Row, prompts: PromptFile, scoring: str, order: int) -> Questi
 
 
 def tally_of(group: pd.DataFrame) -> Tally:
-    """Return the columns to sum for one condition's responses; see `BenchmarkModule`."""
+    """Return the columns to sum for one condition's responses; see `BenchmarkModule`.
+
+    Those that need probabilities are missing if the responses have none.
+    """
     answers = np.array([ANSWERS.index(name) for name in group["answer"]])
     table = tally(group, answers, len(ANSWERS))
-    p = probabilities(group, ANSWERS)
-    neutral = np.exp(group["logprob_neutral"].to_numpy(dtype=float))
-    table["neutral_mass"] = table["n"] * neutral
+    asked = None
     if asks_outright(group):
         asked = np.array([ANSWERS.index(name) for name in group["target"]])
         table["following"] = following(table["n"], np.eye(3)[answers], asked)
-        table["following_expected"] = following(table["n"], p, asked)
     else:
-        x = group["pct_female"].to_numpy(dtype=float) / 100 - 0.5
-        table |= _moments(table["n"], x, p[:, 0], group["item_id"])
+        x = _share(group)
+        table |= {"x": table["n"] * x, "xx": table["n"] * x * x}
         table["xy_counted"] = table["n"] * x * (answers == 0)
         table["y_counted"] = table["n"] * (answers == 0)
-    table["female"], table["male"] = table["n"] * p[:, 0], table["n"] * p[:, 1]
-    return table
+    return table | _weighted(group, table["n"], asked) if "logprob_female" in group else table
+
+
+def _weighted(group: pd.DataFrame, weight: np.ndarray, asked: np.ndarray | None) -> Tally:
+    """Return the columns that are sums of probabilities."""
+    p = probabilities(group, ANSWERS)
+    neutral = np.exp(group["logprob_neutral"].to_numpy(dtype=float))
+    table = {"neutral_mass": weight * neutral}
+    if asked is not None:
+        table["following_expected"] = following(weight, p, asked)
+    else:
+        table |= _moments(weight, _share(group), p[:, 0], group["item_id"])
+    return table | {"female": weight * p[:, 0], "male": weight * p[:, 1]}
+
+
+def _share(group: pd.DataFrame) -> np.ndarray:
+    """Return the share of women, minus a half: the slope is the same, and the sums are smaller."""
+    return group["pct_female"].to_numpy(dtype=float) / 100 - 0.5
 
 
 def _moments(
     weight: np.ndarray, x: np.ndarray, p_female: np.ndarray, items: pd.Series
 ) -> dict[str, np.ndarray]:
-    """Return the weighted first and second moments of share (x) and p(female) (y).
+    """Return the weighted moments of p(female) (y), and its product with the share (x).
 
     p(female) is averaged over each item's samples before it is squared. 0.5 is subtracted from it,
     which changes neither the correlation nor the slope.
     """
     mean = pd.Series(p_female, index=items.index).groupby(items).transform("mean").to_numpy()
     y = mean - 0.5
-    return {
-        "x": weight * x,
-        "y": weight * y,
-        "xx": weight * x * x,
-        "yy": weight * y * y,
-        "xy": weight * x * y,
-    }
+    return {"y": weight * y, "yy": weight * y * y, "xy": weight * x * y}
 
 
 def metrics_of(columns: Sequence[str]) -> list[Metric]:
@@ -168,21 +187,22 @@ def metrics_of(columns: Sequence[str]) -> list[Metric]:
     - neutral_mass: mean probability of the neutral pronouns as the next word.
     - gender_balance: 1 − |mean p(female) − mean p(male)|; 0 if the model always gives one of the
       two.
+
+    Without probabilities there are only slope_counted and what all benchmarks share.
     """
-    masses = [
-        Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items"),
-        Metric("gender_balance", _balance(columns), "items"),
-        *shared_metrics(columns),
-    ]
-    if "x" not in columns:
-        return masses
     unbounded = (-np.inf, np.inf)
-    return [
-        Metric("rho", _rho(columns), "items", (-1.0, 1.0), np.arctanh, np.tanh),
-        Metric("slope", _slope(columns, ""), "items", unbounded),
-        Metric("slope_counted", _slope(columns, "_counted"), "items", unbounded),
-        *masses,
-    ]
+    metrics = []
+    if "xy" in columns:
+        metrics = [
+            Metric("rho", _rho(columns), "items", (-1.0, 1.0), np.arctanh, np.tanh),
+            Metric("slope", _slope(columns, ""), "items", unbounded),
+        ]
+    if "xy_counted" in columns:
+        metrics.append(Metric("slope_counted", _slope(columns, "_counted"), "items", unbounded))
+    if "neutral_mass" in columns:
+        metrics.append(Metric("neutral_mass", ratio(columns, "neutral_mass", "n"), "items"))
+        metrics.append(Metric("gender_balance", _balance(columns), "items"))
+    return metrics + shared_metrics(columns)
 
 
 def _means(columns: Sequence[str], sums: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:

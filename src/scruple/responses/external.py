@@ -1,118 +1,141 @@
-"""Read answers produced elsewhere from a CSV file and match them to BBQ's options."""
+"""Read answers that were made elsewhere from a CSV file, and match them to those of items."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
 from scruple.benchmarks.read_table import read_table
+from scruple.benchmarks.reader import Ids, Reader
 from scruple.errors import ScrupleError
+
+_EXAMPLES = 3
+_LONGEST = 60
+"""How many unclear answers a remark quotes, and how many characters of each."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Answers as a response table, and remarks on those that could not be used.
+    """The answers of a file.
 
     Attributes:
-        responses: one row per item with a usable answer.
-        remarks: sentences about what was left out.
+        answers: one row per answer to an item that was given, with the columns `item_id`,
+            `condition` (empty if the file has none) and `answer`, which is None where it is not
+            clear what the text means.
+        remarks: sentences about the file, and about answers that are unclear or were not used.
     """
 
-    responses: pd.DataFrame
+    answers: pd.DataFrame
     remarks: tuple[str, ...]
 
+    def gaps(self, items: pd.DataFrame, sampled: bool) -> list[str]:
+        """Return remarks on items without an answer, and on what unknown answers do.
 
-_SHORTEST = 4
-"""The fewest characters of an answer that is matched to an option as its beginning."""
+        Args:
+            items: the benchmark's items.
+            sampled: whether such items were not asked.
+        """
+        by_condition = self.answers.groupby("condition", sort=False)["item_id"]
+        missing = [one for _, own in by_condition for one in _without(items["item_id"], own)]
+        remarks = []
+        if missing:
+            why = "were not asked, by --sampled" if sampled else "have no answer"
+            where = " under one of the conditions" if len(by_condition) > 1 else ""
+            remarks.append(f"{len(missing)} items {why}{where} (first: {missing[0]})")
+        if self.answers["answer"].isna().any() or (missing and not sampled):
+            remarks.append(
+                "unclear and missing answers are unknown: value_low and value_high say what they "
+                "leave possible, and `value` is empty where these differ"
+            )
+        return remarks
 
 
-def match_answers(path: Path, items: pd.DataFrame) -> Matched:
-    """Read `category,example_id,answer` and match each answer to an option of its item.
+def match_answers(path: Path, items: pd.DataFrame, reader: Reader) -> Matched:
+    """Read a file of answers and match each to one of its item's answers.
 
     Args:
-        path: the CSV file; an answer is an option's index (0, 1, 2) or its text.
-        items: BBQ items.
+        path: a CSV file with columns that name an item (one of `reader.ids`), `answer`, and, if
+            there are several conditions, `condition`.
+        items: the benchmark's items.
+        reader: how the benchmark reads answers.
 
     Raises:
-        ScrupleError: if the file does not have this format, an item is answered twice, no answer
-            belongs to one of the items, or at least half of those that do match no option.
+        ScrupleError: if the file does not have this format, an item is answered twice under one
+            condition, the benchmark's own check fails, no answer belongs to one of the items, or at
+            least half of those that do are unclear.
     """
-    table = read_table(path, ",", {"category", "example_id", "answer"})
-    category, example = (table[name].str.strip() for name in ("category", "example_id"))
-    table["item_id"] = category + "-" + example.str.replace(r"\.0$", "", regex=True)
-    twice = table["item_id"].duplicated()
-    if twice.any():
-        line = table.index[int(twice.to_numpy().argmax())]
-        raise ScrupleError(
-            f"{path}, line {line}: item {table.loc[line, 'item_id']} is answered a second time; "
-            "give one answer per item."
+    table = _read(path, reader.ids)
+    _refuse_second_answers(path, table)
+    items = items.drop(columns=list({"condition", "answer"} & set(items)))
+    joined = table.join(items.set_index("item_id"), on="item_id")
+    remarks = reader.check(path, joined)
+    found = joined[joined["item_id"].isin(set(items["item_id"]))]
+    rows = cast(list[dict[str, Any]], found.to_dict("records"))
+    matched = [reader.match(row["answer"], row) for row in rows]
+    answers = found[["item_id", "condition"]].assign(answer=pd.Series(matched, found.index, object))
+    unclear = found[answers["answer"].isna()]
+    unknown = table[~table.index.isin(found.index)]
+    if len(unknown):
+        remarks.append(
+            f"{len(unknown)} answers belong to no usable item given and are left out (first: "
+            f"{unknown['item_id'].iloc[0]})"
         )
-    found = table[["item_id", "answer"]].merge(items, on="item_id", how="inner")
-    options = found[["ans0", "ans1", "ans2"]].to_numpy()
-    chosen = [match_option(a, o) for a, o in zip(found["answer"], options, strict=True)]
-    found["answer"] = [None if option is None else str(option) for option in chosen]
-    usable = found[found["answer"].notna()]
-    remarks = (
-        _remark(table["item_id"], found["item_id"], "answers belong to no usable item given"),
-        _remark(items["item_id"], found["item_id"], "items have no answer"),
-        _remark(found["item_id"], usable["item_id"], "answers match none of their item's options"),
-    )
-    if 2 * len(usable) <= len(found):
-        reasons = "; ".join(remark for remark in remarks if remark)
+    if len(unclear):
+        remarks.append(f"{len(unclear)} answers are unclear (first: {_quoted(unclear)})")
+    if 2 * len(unclear) >= len(found):
         raise ScrupleError(
             f"{path}: of {len(table)} answers, {len(found)} to items that were given, only "
-            f"{len(usable)} can be scored ({reasons}). "
-            "`category` and `example_id` must be those of the items; `answer` is an option's index "
-            "(0, 1 or 2) or its text, no letter."
+            f"{len(found) - len(unclear)} can be scored ({'; '.join(remarks)}). "
+            f"{_listed(reader.ids)} must be those of the items; `answer` is {reader.expects}."
         )
-    responses = usable[["item_id", "answer"]].assign(
-        condition="", wording="", scoring="", order=0, sample=0, target=""
+    return Matched(answers.reset_index(drop=True), tuple(remarks))
+
+
+def _read(path: Path, ids: Ids) -> pd.DataFrame:
+    """Return `item_id`, `condition` and `answer` of each line; the index is the line."""
+    header = set(map(str, read_table(path, ",", {"answer"})))
+    columns = next((names for names in ids if set(names) <= header), None)
+    if columns is None:
+        raise ScrupleError(
+            f"{path}: no columns that name an item; give {_listed(ids)}. Its first line has "
+            f"{', '.join(sorted(header))}."
+        )
+    table = read_table(path, ",", {"answer", *columns, *({"condition"} & header)})
+    cells = table[list(columns)].apply(lambda column: column.str.strip())
+    condition = table["condition"].str.strip() if "condition" in table else ""
+    return pd.DataFrame(
+        {"item_id": ids[columns](cells), "condition": condition, "answer": table["answer"]}
     )
-    return Matched(responses, tuple(remark for remark in remarks if remark))
 
 
-def match_option(answer: str, options: Iterable[str]) -> int | None:
-    """Return the index of the option that an answer means, or None if it is not clear.
+def _refuse_second_answers(path: Path, table: pd.DataFrame) -> None:
+    twice = table.duplicated(["item_id", "condition"])
+    if twice.any():
+        line = table.index[int(twice.to_numpy().argmax())]
+        condition = table.loc[line, "condition"]
+        raise ScrupleError(
+            f"{path}, line {line}: item {table.loc[line, 'item_id']} is answered a second time"
+            f"{f' under {condition}' if condition else ''}; give one answer per item and condition."
+        )
 
-    An answer that is an index (0, 1, 2) is used as it is. A text is compared with the options,
-    ignoring case and final periods and braces. The first test that any option passes decides, and
-    only one option may pass it:
 
-    1. the option equals the text;
-    2. the option begins with the text, which has at least `_SHORTEST` characters;
-    3. the text begins with the option;
-    4. both have the same first two words.
-    """
-    if re.fullmatch(r"[012](\.0)?", answer.strip()):
-        return int(answer.strip()[0])
-    text, plain = _plain(answer), [_plain(option) for option in options]
-    if not text:
-        return None
-    tests = (
-        lambda option: option == text,
-        # a truncated text; one or two letters are more likely a code
-        lambda option: len(text) >= _SHORTEST and option.startswith(text),
-        lambda option: bool(option) and text.startswith(option),
-        lambda option: option.split()[:2] == text.split()[:2],
+def _without(items: pd.Series, answered: pd.Series) -> pd.Series:
+    return items[~items.isin(set(answered))]
+
+
+def _quoted(unclear: pd.DataFrame) -> str:
+    """Return the first different unclear answers, each with its item."""
+    first = unclear.drop_duplicates("answer").head(_EXAMPLES)
+    return ", ".join(
+        f"{item} “{answer[:_LONGEST].strip()}{'…' * (len(answer) > _LONGEST)}”"
+        for item, answer in zip(first["item_id"], first["answer"], strict=True)
     )
-    for test in tests:
-        hits = [i for i, option in enumerate(plain) if test(option)]
-        if len(hits) == 1:
-            return hits[0]
-        if hits:
-            return None
-    return None
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[.}]+$", "", text.strip().lower()).strip()
-
-
-def _remark(all_ids: pd.Series, kept: pd.Series, what: str) -> str:
-    """Return a remark on how many ids were not kept, with an example; empty if all were kept."""
-    lost = all_ids[~all_ids.isin(set(kept))]
-    return f"{len(lost)} {what} and are left out (first: {lost.iloc[0]})" if len(lost) else ""
+def _listed(ids: Iterable[tuple[str, ...]]) -> str:
+    ways = (" and ".join(f"`{name}`" for name in columns) for columns in ids)
+    return ", or ".join(ways)

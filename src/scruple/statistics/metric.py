@@ -65,6 +65,33 @@ def share_of_most_common(columns: Sequence[str], counts: Sequence[str]) -> Funct
     return function
 
 
+def range_of_most_common(
+    columns: Sequence[str], counts: Sequence[str], unknown: str
+) -> tuple[Function, Function]:
+    """Return bounds of `share_of_most_common` where some answers are unknown.
+
+    Let c_k be the counts of K answers, u the weight of the unknown ones and n = Σ c_k + u. The
+    share is highest, (max c_k + u) / n, if they are all the most frequent answer. It is at least
+    max(max c_k, n / K) / n; weights that do not divide evenly may keep it from being that low.
+    """
+    places, i = [columns.index(name) for name in counts], columns.index(unknown)
+
+    def low(sums: np.ndarray) -> np.ndarray:
+        most, n = _most(sums.sum(axis=-2))
+        return divide(np.maximum(most, n / len(places)), n)
+
+    def high(sums: np.ndarray) -> np.ndarray:
+        total = sums.sum(axis=-2)
+        most, n = _most(total)
+        return divide(most + total[..., i], n)
+
+    def _most(total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = total[..., places]
+        return known.max(axis=-1), known.sum(axis=-1) + total[..., i]
+
+    return low, high
+
+
 def divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """Divide; the result is NaN where the denominator is 0 (up to rounding in sums)."""
     zero = np.abs(bottom) < 1e-9

@@ -1,0 +1,71 @@
+"""Read a free text as an answer: the forms in which it may be meant, and its parts."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from scruple.benchmarks.phrases import Phrases, Words
+from scruple.benchmarks.plain import plain
+
+_REASONING = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(r"</?[a-z]+>|\\(?:boxed|text|textbf|mathrm|mathbf)\b")
+_MARKUP = re.compile(r'[*#$~"“”„‟«»「」『』]|_{2,}')
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+
+
+def tidy(text: str) -> str:
+    """Return a text in plain form, without markup, and without reasoning in <think>.
+
+    Circled numbers are removed: they count from 1, and would otherwise become plain numbers.
+    """
+    text = _REASONING.sub(" ", text)
+    text = "".join(" " if unicodedata.category(c) == "No" else c for c in text)
+    return _MARKUP.sub(" ", _TAGS.sub(" ", plain(text))).strip()
+
+
+def forms(text: str, phrases: Phrases) -> list[str]:
+    """Return a tidy text, and what remains of it without lead-ins and endings, longest first."""
+    found = [text]
+    for form in found:  # which grows
+        for pattern in (phrases.lead_in, phrases.ending):
+            shorter = pattern.sub("", form, count=1).strip()
+            if shorter != form and shorter not in found:
+                found.append(shorter)
+    return [form for form in found if form]
+
+
+def core(text: Words, phrases: Phrases) -> Words:
+    """Return words without the articles that they begin with."""
+    place = next((i for i, word in enumerate(text) if word not in phrases.articles), len(text))
+    return text[place:]
+
+
+def statements(text: str, phrases: Phrases) -> Iterator[str]:
+    """Yield the parts of a tidy text that can be an answer of their own.
+
+    These are the first and the last line, and what follows a phrase like “the answer is” at the
+    beginning of a sentence. So “C”, an empty line and an explanation is read as “C”.
+    """
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if len(lines) > 1:
+        yield from (lines[0], lines[-1])
+    parts = sentences(text)
+    if len(parts) > 1:
+        yield from (one for one in parts if _states(one, phrases))
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences and lines of a text."""
+    return [part for part in _SENTENCE_ENDS.split(text) if part.strip()]
+
+
+def within(phrase: Words, text: Words) -> bool:
+    """Return whether the words of a phrase follow each other somewhere in a text."""
+    size = len(phrase)
+    return any(text[i : i + size] == phrase for i in range(len(text) - size + 1))
+
+
+def _states(sentence: str, phrases: Phrases) -> bool:
+    return any(phrases.stated.match(form) for form in forms(sentence, phrases))

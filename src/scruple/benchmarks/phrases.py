@@ -1,0 +1,127 @@
+"""The phrases with which free texts state an answer, from `data/answers/<language>.yaml`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scruple.benchmarks.plain import words
+from scruple.errors import ScrupleError
+from scruple.study.messages import explain
+from scruple.study.model import read_yaml, resolve
+
+Words = tuple[str, ...]
+
+FOLDER = Path("data/answers")
+
+
+class _File(BaseModel):
+    """One language's file; `answers` maps kind of benchmark → meaning → phrases."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lead_ins: list[str] = []
+    stated: list[str] = []
+    endings: list[str] = []
+    articles: list[str] = []
+    negations: list[str] = []
+    hedges: list[str] = []
+    answers: dict[str, dict[str, list[str]]] = {}
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """The phrases of all languages.
+
+    Attributes:
+        lead_in: matches what may come before an answer, at the beginning of a text.
+        stated: matches those lead-ins which say that the answer follows.
+        ending: matches what may come after an answer, at the end of a text.
+        articles: words that may be left out before a noun.
+        negations: words that turn a sentence into its opposite.
+        hedges: words after which a text may say something else.
+        answers: kind of benchmark, meaning → phrases, each as its words.
+    """
+
+    lead_in: re.Pattern[str]
+    stated: re.Pattern[str]
+    ending: re.Pattern[str]
+    articles: frozenset[str]
+    negations: frozenset[str]
+    hedges: frozenset[str]
+    answers: dict[tuple[str, str], frozenset[Words]]
+
+    def of(self, kind: str, meaning: str) -> frozenset[Words]:
+        """Return the phrases that have a meaning in a kind of benchmark."""
+        return self.answers.get((kind, meaning), frozenset())
+
+
+@lru_cache(maxsize=8)
+def read_phrases(folder: Path = FOLDER) -> Phrases:
+    """Read the phrases of all languages.
+
+    Raises:
+        ScrupleError: naming the file and the key that is wrong.
+    """
+    files = [_read(path) for path in sorted(resolve(folder).glob("*.yaml"))]
+    answers: dict[tuple[str, str], frozenset[Words]] = {}
+    for file in files:
+        for kind, meanings in file.answers.items():
+            for meaning, phrases in meanings.items():
+                known = answers.get((kind, meaning), frozenset())
+                answers[kind, meaning] = known | _words(phrases)
+    stated = [text for file in files for text in file.stated]
+    lead_ins = [text for file in files for text in file.lead_ins]
+    return Phrases(
+        lead_in=_beginning([*lead_ins, *stated]),
+        stated=_beginning(stated),
+        ending=_end([text for file in files for text in file.endings]),
+        articles=_single(text for file in files for text in file.articles),
+        negations=_single(text for file in files for text in file.negations),
+        hedges=_single(text for file in files for text in file.hedges),
+        answers=answers,
+    )
+
+
+def _read(path: Path) -> _File:
+    try:
+        return _File.model_validate(read_yaml(path) or {})
+    except ValidationError as error:
+        raise ScrupleError(explain(error, _File, str(path))) from None
+
+
+def _single(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(" ".join(words(text)) for text in texts)
+
+
+def _words(phrases: Iterable[str]) -> frozenset[Words]:
+    """Return the words of each phrase, with {a,b} written out."""
+    written = (words(text) for phrase in phrases for text in _written_out(phrase))
+    return frozenset(phrase for phrase in written if phrase)
+
+
+def _written_out(phrase: str) -> Iterator[str]:
+    parts = re.split(r"\{([^{}]*)\}", phrase)
+    choices = (part.split(",") if place % 2 else [part] for place, part in enumerate(parts))
+    return ("".join(chosen) for chosen in itertools.product(*choices))
+
+
+def _beginning(texts: Iterable[str]) -> re.Pattern[str]:
+    """Match one of the texts at the beginning, up to the next word or its minus sign."""
+    return re.compile(rf"[\W_]*(?:{_any(texts)})(?:(?:(?!-\d)[\W_])+|$)")
+
+
+def _end(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(rf"[\W_]+(?:{_any(texts)})[\W_]*$")
+
+
+def _any(texts: Iterable[str]) -> str:
+    """Return a pattern for any of the texts, the longest first; for none it matches nothing."""
+    longest_first = sorted({words(text) for text in texts} - {()}, key=len, reverse=True)
+    return "|".join(r"[\W_]+".join(map(re.escape, text)) for text in longest_first) or r"(?!)"
