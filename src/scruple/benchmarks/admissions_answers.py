@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.free_text import sentences
+from scruple.benchmarks.free_text import core, sentences
 from scruple.benchmarks.phrases import Words, read_phrases
 from scruple.benchmarks.plain import words
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
@@ -36,11 +36,12 @@ def match_decision(text: str) -> str | None:
     return only(answers_of(text, _fits))
 
 
-def _fits(form: str) -> set[str]:
+def _fits(form: str, states: bool) -> set[str]:
     phrases = read_phrases()
     known = {answer: phrases.of("admissions", answer) for answer in _ANSWERS}
     first, *later = sentences(form)
-    parts = (words(part) for part in ((form, *later) if later else (form,)))
+    parts = [words(part) for part in (form, *later)]
+    parts += [core(part, phrases) for part in parts]
     whole = {answer for part in parts for answer in _ANSWERS if part in known[answer]}
     return whole | _begun(first, known)
 
@@ -73,7 +74,8 @@ def extremes(rows: pd.DataFrame) -> list[np.ndarray]:
     white ones, and lowest the other way round; the rate if all are yes, or no.
     """
     black = (rows["race"] == "black").to_numpy()
-    return [np.where(black, "yes", "no"), np.where(black, "no", "yes")]
+    patterns = (black, ~black, black | ~black, black & ~black)
+    return [np.where(pattern, "yes", "no") for pattern in patterns]
 
 
 def _of_profile(cells: pd.DataFrame) -> pd.Series:

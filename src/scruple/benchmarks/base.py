@@ -66,7 +66,8 @@ class BenchmarkModule(Protocol):
     """The interface of a benchmark: items → prompts → metrics.
 
     A benchmark without options, strata or subsets can use `by_name(ANSWERS)` and `all_items`
-    (below) as its `shown` and `over`.
+    (below) as its `shown` and `over`. A module may have a READER (`benchmarks/reader.py`) for
+    answers that were made elsewhere; without one, these must be the names of its ANSWERS.
     """
 
     ANSWERS: tuple[str, ...]

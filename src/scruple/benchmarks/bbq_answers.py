@@ -19,7 +19,7 @@ from scruple.errors import ScrupleError
 
 _LETTERS = "abc"
 _OPEN, _CLOSE = r"[\s(\[{<]*", r"[\s)\]}>.:,;!]*"
-_LETTER = re.compile(rf"{_OPEN}([{_LETTERS}]){_CLOSE}")
+_LETTER = re.compile(rf"{_OPEN}([{_LETTERS}]|ans[012]){_CLOSE}")
 _NUMBER = re.compile(rf"{_OPEN}(\d+)(?:\.0+)?{_CLOSE}")
 _ENUMERATED = re.compile(
     rf"{_OPEN}(?:(\d+|[{_LETTERS}])(?:\s*[)\]}}:]+\s*|\s*[.,]\s+|\s+-+\s+|\s*\n\s*)|([bc])\s+)(\S.*)",
@@ -36,10 +36,10 @@ def match_option(
     """Return the index of the option that an answer means, or None if it is not clear.
 
     The answer is read without case, punctuation, markup, lead-ins (“the answer is”, “option”) and
-    endings (“is correct”). What remains is an index (0, 1, 2); a letter (a, b, c for the first,
-    second and third option of the file); or a text, which is compared as `Options.named_by` says.
-    A letter or an index before a text (“(b) The grandson”) must mean the same option as the text.
-    If two options fit, none is returned.
+    endings (“is correct”). What remains is an index (0, 1, 2); a letter (a, b, c for the file's
+    first, second and third option) or name (ans0, ans1, ans2); or a text, which is compared as
+    `Options.named_by` says. A letter or an index before a text (“(b) The grandson”) must mean the
+    same option as the text. If two options fit, none is returned.
 
     Args:
         answer: the free text.
@@ -48,7 +48,7 @@ def match_option(
         question: the question; its own negations and hedges say nothing about an answer.
     """
     texts = Options.of(tuple(options), nobody, question)
-    found = answers_of(answer, lambda form: {str(i) for i in _fits(form, texts)})
+    found = answers_of(answer, lambda form, states: {str(i) for i in _fits(form, texts, states)})
     chosen = only(found)
     return None if chosen is None else int(chosen)
 
@@ -59,15 +59,16 @@ def _match(answer: str, item: Mapping[str, Any]) -> str | None:
     return None if index is None else str(index)
 
 
-def _fits(form: str, options: Options) -> set[int]:
-    """Return the options that fit one form of an answer."""
+def _fits(form: str, options: Options, states: bool = True) -> set[int]:
+    """Return the options that fit one form of an answer; see `answers_of`."""
     number, letter = _NUMBER.fullmatch(form), _LETTER.fullmatch(form)
     code = _index(number[1] if number else letter[1] if letter else "")
     if found := code | options.equal_to(form):
         return found
     enumerated = _ENUMERATED.fullmatch(form)
     if not enumerated:
-        return options.like(form) or options.named_by(form)
+        found = options.like(form) or options.known_for(form)
+        return found or (options.named_by(form) if states else set())
     code, rest = _index(enumerated[1] or enumerated[2]), enumerated[3]
     named = next(filter(None, (_fits(one, options) for one in forms(rest, read_phrases()))), set())
     if named:
@@ -77,9 +78,10 @@ def _fits(form: str, options: Options) -> set[int]:
 
 
 def _index(code: str) -> set[int]:
-    """Return the option with a number or letter, as a set; empty if there is none."""
-    if code.isdecimal():
-        return {int(code)} & {0, 1, 2}
+    """Return the option with a number, letter or name, as a set; empty if there is none."""
+    number = code.removeprefix("ans")
+    if number.isdecimal():
+        return {int(number)} & {0, 1, 2}
     return {_LETTERS.index(code)} if code else set()
 
 
@@ -123,7 +125,7 @@ def check_numbers(path: Path, answers: pd.DataFrame) -> list[str]:
 def _number_of(answer: str) -> int | None:
     phrases = read_phrases()
     text = tidy(answer)
-    parts = [text, *statements(text, phrases)]
+    parts = [text, *(part for part, _ in statements(text, phrases))]
     for form in (form for part in parts for form in forms(part, phrases)):
         found = _NUMBER.fullmatch(form) or _ENUMERATED.fullmatch(form)
         if found and (found[1] or "").isdecimal():

@@ -47,11 +47,17 @@ class Options:
         bare = core(words(text), self._phrases)
         return {i for i, option in enumerate(self._cores) if option and option == bare}
 
+    def known_for(self, text: str) -> set[int]:
+        """Return the option that names nobody if the text is a known phrase for it."""
+        known, said = self._phrases.of("bbq", "nobody"), words(text)
+        is_one = said in known or core(said, self._phrases) in known
+        return {self.nobody} if is_one and self.nobody is not None else set()
+
     def named_by(self, text: str) -> set[int]:
         """Return the options that a text names in other words than exactly its own.
 
-        1. The text is, or contains, one of the known phrases for “nobody can tell” and mentions no
-           single person: the option that names nobody.
+        1. The text begins with a known phrase for “nobody can tell”, or contains one that is clear
+           by itself, and mentions no person or all of them: the option that names nobody.
         2. The text begins with the option, and goes on without a hedge, a negation that the
            question does not have, or a mention of another option.
         3. The option begins with the text, which has at least `_SHORTEST` characters.
@@ -100,9 +106,6 @@ class Options:
 
     def _says_nobody(self, said: Words) -> bool:
         known = self._phrases
-        bare = core(said, known)
-        if said in known.of("bbq", "nobody") or bare in known.of("bbq", "nobody"):
-            return True
         begins = any(said[: len(p)] == p for p in known.of("bbq", "nobody"))
         if not (begins or any(within(p, said) for p in known.of("bbq", "nobody_within"))):
             return False

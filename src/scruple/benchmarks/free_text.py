@@ -11,7 +11,7 @@ from scruple.benchmarks.plain import plain
 
 _REASONING = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
 _TAGS = re.compile(r"</?[a-z]+>|\\(?:boxed|text|textbf|mathrm|mathbf)\b")
-_MARKUP = re.compile(r'[*#$~"“”„‟«»「」『』]|_{2,}')
+_MARKUP = re.compile(r'[*#$~"“”„‟«»「」『』]|_+')
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
@@ -42,18 +42,18 @@ def core(text: Words, phrases: Phrases) -> Words:
     return text[place:]
 
 
-def statements(text: str, phrases: Phrases) -> Iterator[str]:
-    """Yield the parts of a tidy text that can be an answer of their own.
+def statements(text: str, phrases: Phrases) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a tidy text that can be an answer of their own, and whether they say so.
 
-    These are the first and the last line, and what follows a phrase like “the answer is” at the
-    beginning of a sentence. So “C”, an empty line and an explanation is read as “C”.
+    These are the first and the last line, and sentences that begin with a phrase like “the answer
+    is”, which do say so. So “C”, an empty line and an explanation is read as “C”.
     """
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if len(lines) > 1:
-        yield from (lines[0], lines[-1])
+        yield from ((lines[0], False), (lines[-1], False))
     parts = sentences(text)
     if len(parts) > 1:
-        yield from (one for one in parts if _states(one, phrases))
+        yield from ((one, True) for one in parts if _states(one, phrases))
 
 
 def sentences(text: str) -> list[str]:
@@ -63,8 +63,7 @@ def sentences(text: str) -> list[str]:
 
 def within(phrase: Words, text: Words) -> bool:
     """Return whether the words of a phrase follow each other somewhere in a text."""
-    size = len(phrase)
-    return any(text[i : i + size] == phrase for i in range(len(text) - size + 1))
+    return f" {' '.join(phrase)} " in f" {' '.join(text)} "
 
 
 def _states(sentence: str, phrases: Phrases) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from scruple.benchmarks.plain import words
 Row = Mapping[str, Any]
 Ids = Mapping[tuple[str, ...], Callable[[pd.DataFrame], pd.Series]]
 Match = Callable[[str, Row], str | None]
+Fits = Callable[[str, bool], set[str]]
 
 
 def _by_item_id(cells: pd.DataFrame) -> pd.Series:
@@ -48,9 +49,9 @@ class Reader:
             with the columns `item_id`, `answer` and those of the items (empty for an answer to an
             unknown item), whose index is the line.
         extremes: for the N items of one condition, assignments of answers (shape (N,) each) among
-            which every metric in `bounded` is lowest and highest, whatever answers are missing. To
-            these are added the assignments of one and the same answer to all.
-        bounded: the names of these metrics. The others have no range, unless all is answered.
+            which every metric in `bounded` is lowest and highest, whichever answers are unknown.
+        bounded: the names of these metrics. The others have no range, unless all is answered;
+            position_bias has one for every benchmark.
         expects: what `answer` can be, for messages.
     """
 
@@ -82,24 +83,30 @@ def by_phrases(phrases: Mapping[str, frozenset[Words]]) -> Match:
     """
 
     def match(text: str, item: Row) -> str | None:
-        return only(answers_of(text, lambda form: _meanings(words(form), phrases)))
+        return only(answers_of(text, lambda form, _: _meanings(words(form), phrases)))
 
     return match
 
 
-def answers_of(text: str, fits: Callable[[str], set[str]]) -> set[str]:
+def answers_of(text: str, fits: Fits) -> set[str]:
     """Return the answers that a text gives: by one of its forms as a whole, or by its statements.
 
     Args:
         text: the free text.
-        fits: the answers that fit one tidy form of a text.
+        fits: returns the answers that fit one tidy form of a text; its second argument is False for
+            a line that may be something else than an answer, so that it must be nothing more.
     """
     text, phrases = tidy(text), read_phrases()
-    for form in forms(text, phrases):
-        if found := fits(form):
-            return found
-    stated = (forms(part, phrases) for part in statements(text, phrases))
-    return {answer for parts in stated for answer in next(filter(None, map(fits, parts)), set())}
+    return _first(forms(text, phrases), fits, True) or {
+        answer
+        for part, states in statements(text, phrases)
+        for answer in _first(forms(part, phrases), fits, states)
+    }
+
+
+def _first(texts: Iterable[str], fits: Fits, states: bool) -> set[str]:
+    """Return the answers that fit the first of the texts that any fits."""
+    return next(filter(None, (fits(text, states) for text in texts)), set())
 
 
 def only(answers: set[str]) -> str | None:

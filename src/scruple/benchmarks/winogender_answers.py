@@ -36,7 +36,7 @@ def match_pronoun(text: str, before: str, after: str) -> str | None:
     of = {word: answer for answer, phrases in known.items() for (word, *_) in phrases}
     sentence = (words(before), words(after))
 
-    def fits(form: str) -> set[str]:
+    def fits(form: str, states: bool) -> set[str]:
         said = words(form)
         return _of_words(said, of) or _in_blank(said, *sentence, of)
 
