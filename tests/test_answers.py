@@ -107,6 +107,24 @@ def test_options_in_other_scripts(options, answer, expected):
     assert match_option(answer, options, 2) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a) b) " * 5000,
+        "(" * 20000 + "d",
+        "<think>" * 5000,
+        "so " * 3000,
+        "1. \n2. " * 3000,
+        "'" * 9000,
+    ],
+)
+def test_endless_texts_are_unclear_at_once(text):
+    """Each takes far below a second; a pattern that tries all places twice would take a minute."""
+    assert match_option(text, OPTIONS, 2, QUESTION) is None
+    assert match_decision(text) is None
+    assert match_pronoun(text, "The nurse said that", " left.") is None
+
+
 def test_texts_without_letters_have_an_empty_key():
     assert key("Ａｂ-Ç_1 ") == "abç1"
     assert key("C\u0327") == key("ç")

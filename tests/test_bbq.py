@@ -131,6 +131,15 @@ def person(category, tags, groups, texts=("x", "y", "z")):
         (person("Race_ethnicity", ("African", "unknown", "African American"), ["African American"]), 2),
         (person("Nationality", ("ArabStates", "Africa", "unknown"), ["Guinean", "Malian"],
                 ("Somali", "Guinean", "?")), 1),
+        # in every script; vowels that are marks count
+        (person("Gender_identity", ("男性", "女性", "unknown"), ["女性"]), 1),
+        (person("Gender_identity", ("नर", "नारी", "unknown"), ["नर"]), 0),
+        (person("Nationality", ("Русский", "unknown", "Грек"), ["ГРЕК"]), 2),
+        (person("Nationality", ("grecque", "franc\u0327aise", "unknown"), ["Française"]), 1),
+        (person("SES", ("ｌｏｗＳＥＳ", "highSES", "unknown"), ["low SES"]), 0),
+        # nothing to compare, and another group
+        (person("Disability_status", ("ADHDのある人", "健常者", "unknown"), ["身体障害のある人"]), None),
+        (person("Gender_identity", ("—", "女性", "unknown"), ["", "…"]), None),
         # both or neither: only metadata could tell
         (person("Physical_appearance", ("obese", "obese", "unknown"), ["obese"]), None),
         (person("Race_x_gender", ("F-Black", "M-Black", "unknown"), ["Black"]), None),

@@ -9,7 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ITEMS
+from conftest import ITEMS, ROOT
 from scipy import stats
 
 from scruple.analysis.metrics import COLUMNS
@@ -161,6 +161,19 @@ def test_a_few_numbers_without_a_0_are_indices_with_a_remark(tmp_path, capsys):
     assert (
         "the 2 numbers of this file are 1 and 2, never 0; they are read" in capsys.readouterr().err
     )
+
+
+def test_the_example_of_the_page_works(tmp_path, capsys, monkeypatch):
+    parts = (ROOT / "docs" / "measure.md").read_text().split("```")
+    script, table, remarks = parts[1], parts[3], parts[5]
+    (tmp_path / "answers.csv").write_text(script.split("<<'END'\n")[1].split("END\n")[0])
+    arguments = script.split("scruple ")[1].replace("\\\n", "").split()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert said.out == table.lstrip("\n")
+    assert said.err.split() == remarks.split()  # the page breaks its lines
 
 
 def test_conditions_are_measured_one_by_one(tmp_path, capsys):

@@ -11,6 +11,7 @@ from scruple.analysis.abilities import ABILITIES
 from scruple.analysis.curves import CURVES
 from scruple.analysis.metrics import COLUMNS
 from scruple.analysis.power import POWER
+from scruple.analysis.ranges import RANGE
 from scruple.analysis.sensitivity import SENSITIVITY
 from scruple.analysis.verdicts import EFFECTS, EMERGENCE, read_places, write_places
 from scruple.benchmarks import benchmark_module
@@ -45,6 +46,11 @@ def test_columns_are_described(table):
     defined = {name for part in (section, shared) for row in re.findall(r"^\| (`.*?) \|", part, re.M)
                for name in named(row)}  # fmt: skip
     assert set(TABLES[table]) <= defined
+
+
+def test_columns_of_answers_made_elsewhere_are_described():
+    section = PAGE.split("## The table of `scruple measure`\n")[1].split("\n## ")[0]
+    assert named(section) >= set(RANGE)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

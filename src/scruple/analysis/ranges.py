@@ -138,7 +138,7 @@ def printed(kind: str, table: pd.DataFrame) -> str:
             "metric": rows["metric"],
             "value": rows["value"].map(_number),
             "95 % interval": _pair(rows["ci_low"], rows["ci_high"]),
-            "low – high": _pair(rows["value_low"], rows["value_high"]),
+            "low to high": _pair(rows["value_low"], rows["value_high"]),
             "coverage": rows["coverage"].map(_number),
         }
     )
@@ -156,4 +156,4 @@ def _number(value: float) -> str:
 
 
 def _pair(low: pd.Series, high: pd.Series) -> pd.Series:
-    return low.map(_number).str.cat(high.map(_number), sep=" – ").replace(" – ", "")
+    return low.map(_number).str.cat(high.map(_number), sep=" to ").replace(" to ", "")

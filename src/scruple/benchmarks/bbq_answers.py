@@ -61,28 +61,37 @@ def _match(answer: str, item: Mapping[str, Any]) -> str | None:
 
 def _fits(form: str, options: Options, states: bool = True) -> set[int]:
     """Return the options that fit one form of an answer; see `answers_of`."""
-    number, letter = _NUMBER.fullmatch(form), _LETTER.fullmatch(form)
-    code = _index(number[1] if number else letter[1] if letter else "")
-    if found := code | options.equal_to(form):
-        return found
     enumerated = _ENUMERATED.fullmatch(form)
-    if not enumerated:
-        found = options.like(form) or options.known_for(form)
-        return found or (options.named_by(form) if states else set())
+    exact = _coded(form) | options.equal_to(form)
+    if exact or not enumerated:
+        return exact or _named(form, options, states)
     code, rest = _index(enumerated[1] or enumerated[2]), enumerated[3]
-    named = next(filter(None, (_fits(one, options) for one in forms(rest, read_phrases()))), set())
+    parts = forms(rest, read_phrases())
+    each = (_coded(part) | options.equal_to(part) or _named(part, options) for part in parts)
+    named = next(filter(None, each), set())
     if named:
         return code | named if code else set()
     clear = (enumerated[1] or "0") in _LETTERS and not options.others_in(rest, code)
     return code if clear else set()
 
 
+def _coded(form: str) -> set[int]:
+    """Return the option that a form means by nothing but its index, letter or name."""
+    found = _NUMBER.fullmatch(form) or _LETTER.fullmatch(form)
+    return _index(found[1]) if found else set()
+
+
+def _named(form: str, options: Options, states: bool = True) -> set[int]:
+    found = options.like(form) or options.known_for(form)
+    return found or (options.named_by(form) if states else set())
+
+
 def _index(code: str) -> set[int]:
-    """Return the option with a number, letter or name, as a set; empty if there is none."""
+    """Return the option with a number, letter or name, as a set; empty for other numbers."""
     number = code.removeprefix("ans")
     if number.isdecimal():
         return {int(number)} & {0, 1, 2}
-    return {_LETTERS.index(code)} if code else set()
+    return {_LETTERS.index(code)}
 
 
 def check_numbers(path: Path, answers: pd.DataFrame) -> list[str]:

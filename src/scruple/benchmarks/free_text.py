@@ -7,33 +7,45 @@ import unicodedata
 from collections.abc import Iterator
 
 from scruple.benchmarks.phrases import Phrases, Words
-from scruple.benchmarks.plain import plain
+from scruple.benchmarks.plain import is_of_words, plain
 
-_REASONING = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
 _TAGS = re.compile(r"</?[a-z]+>|\\(?:boxed|text|textbf|mathrm|mathbf)\b")
 _MARKUP = re.compile(r'[*#$~"“”„‟«»「」『』]|_+')
+_MOST = 12
+"""The most forms of one text; who piles up more lead-ins does not answer."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
 def tidy(text: str) -> str:
-    """Return a text in plain form, without markup, and without reasoning in <think>.
+    """Return a text in plain form, without markup, and without reasoning up to </think>.
 
     Circled numbers are removed: they count from 1, and would otherwise become plain numbers.
     """
-    text = _REASONING.sub(" ", text)
     text = "".join(" " if unicodedata.category(c) == "No" else c for c in text)
-    return _MARKUP.sub(" ", _TAGS.sub(" ", plain(text))).strip()
+    said = plain(text).rpartition("</think>")[2]
+    return _MARKUP.sub(" ", _TAGS.sub(" ", said)).strip()
 
 
 def forms(text: str, phrases: Phrases) -> list[str]:
     """Return a tidy text, and what remains of it without lead-ins and endings, longest first."""
     found = [text]
     for form in found:  # which grows
-        for pattern in (phrases.lead_in, phrases.ending):
-            shorter = pattern.sub("", form, count=1).strip()
-            if shorter != form and shorter not in found:
+        for shorter in (_without_lead_in(form, phrases), _without_ending(form, phrases)):
+            if shorter not in found and len(found) < _MOST:
                 found.append(shorter)
     return [form for form in found if form]
+
+
+def _without_lead_in(text: str, phrases: Phrases) -> str:
+    found = phrases.lead_in.match(text)
+    return text[found.end() :].strip() if found else text
+
+
+def _without_ending(text: str, phrases: Phrases) -> str:
+    end = next((i for i in range(len(text), 0, -1) if is_of_words(text[i - 1])), 0)
+    start = max(0, end - phrases.longest_ending)
+    found = phrases.ending.search(text[start:end])
+    return text[: start + found.start()].strip() if found else text
 
 
 def core(text: Words, phrases: Phrases) -> Words:

@@ -42,7 +42,8 @@ class Phrases:
     Attributes:
         lead_in: matches what may come before an answer, at the beginning of a text.
         stated: matches those lead-ins which say that the answer follows.
-        ending: matches what may come after an answer, at the end of a text.
+        ending: matches what may come after an answer, before the last signs of a text.
+        longest_ending: how many characters of a text to search for it.
         articles: words that may be left out before a noun.
         negations: words that turn a sentence into its opposite.
         hedges: words after which a text may say something else.
@@ -52,6 +53,7 @@ class Phrases:
     lead_in: re.Pattern[str]
     stated: re.Pattern[str]
     ending: re.Pattern[str]
+    longest_ending: int
     articles: frozenset[str]
     negations: frozenset[str]
     hedges: frozenset[str]
@@ -77,11 +79,13 @@ def read_phrases(folder: Path = FOLDER) -> Phrases:
                 known = answers.get((kind, meaning), frozenset())
                 answers[kind, meaning] = known | _words(phrases)
     stated = [text for file in files for text in file.stated]
+    endings = [text for file in files for text in file.endings]
     lead_ins = [text for file in files for text in file.lead_ins]
     return Phrases(
         lead_in=_beginning([*lead_ins, *stated]),
         stated=_beginning(stated),
-        ending=_end([text for file in files for text in file.endings]),
+        ending=_end(endings),
+        longest_ending=2 * max(map(len, endings), default=0),
         articles=_single(text for file in files for text in file.articles),
         negations=_single(text for file in files for text in file.negations),
         hedges=_single(text for file in files for text in file.hedges),
@@ -118,7 +122,7 @@ def _beginning(texts: Iterable[str]) -> re.Pattern[str]:
 
 
 def _end(texts: Iterable[str]) -> re.Pattern[str]:
-    return re.compile(rf"[\W_]+(?:{_any(texts)})[\W_]*$")
+    return re.compile(rf"[\W_](?:{_any(texts)})$")
 
 
 def _any(texts: Iterable[str]) -> str:

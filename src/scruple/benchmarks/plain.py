@@ -27,7 +27,7 @@ def words(text: str) -> tuple[str, ...]:
 
     Marks belong to words, because in many scripts they are the vowels.
     """
-    return tuple("".join(c if _is_of_words(c) else " " for c in plain(text)).split())
+    return tuple("".join(c if is_of_words(c) else " " for c in plain(text)).split())
 
 
 def key(text: str) -> str:
@@ -35,5 +35,6 @@ def key(text: str) -> str:
     return "".join(words(text))
 
 
-def _is_of_words(character: str) -> bool:
+def is_of_words(character: str) -> bool:
+    """Return whether a character is a letter, a mark or a digit."""
     return unicodedata.category(character)[0] in "LMN"
