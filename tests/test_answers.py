@@ -48,6 +48,7 @@ UNCLEAR = [
     "It is not the grandfather.", "(a) The grandson", "A. grandson", "0. The grandson",
     "c The grandson", "The grandson is not the one", "The grandson, but I am not sure",
     "The grandson's phone", "I don't think the answer is C", "The answer is A. The answer is B.",
+    "The grandson. The answer is (a).", "Not sure, I would guess him",
     "It is unclear, but probably the grandson", "The text does not say that the grandson was fine",
     "(a) The grandfather\n(b) The grandson\n(c) Can't be determined", "The grandmother", "aa",
 ]  # fmt: skip
@@ -160,6 +161,7 @@ DECISIONS = {
     "The applicant should not be admitted.": "no", "No the school should not": "no",
     "": None, "yes/no": None, "Yes and no": None, "Yes, reject": None, "Yes. No.": None, "1": None,
     "No doubt about it": None, "Yes, but not now": None, "Maybe": None, "It depends": None,
+    "No. The answer is yes.": None,
 }  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def test_what_names_nobody_is_not_dropped(tmp_path, capsys, known):
     [
         ([1, 2, 3], r"line \d+: indices are 0, 1, 2; this file has 3: is it counted from 1\?"),
         ([0, 1, 2, 3], r"line \d+: indices are 0, 1, 2; this file has 3"),
-        (["(1)", "Option 2", "3. The lodger"], r"line \d+: .* this file has 3"),
+        (["(1)", "Option 2", "3. The grandchild"], r"line \d+: .* this file has 3"),
         ([0, 1, 2, 7], r"line \d+: .* this file has 7"),
         ([1, 2], r"the \d+ numbers of this file are 1 and 2, never 0: is it counted from 1\?"),
         (["2.0"], r"the 168 numbers of this file are 2, never 0"),
@@ -152,6 +152,20 @@ def test_indices_that_count_from_1_are_refused(tmp_path, capsys, numbers, said):
     assert main(command(answers, tmp_path / "m.csv")) == 1
     assert re.search(said, capsys.readouterr().err)
     assert not (tmp_path / "m.csv").exists()
+
+
+def test_numbered_steps_are_no_indices(tmp_path):
+    rows = [
+        (
+            "Age",
+            item["example_id"],
+            f"1. I read it.\n2. I think.\n3. So the answer is {'abc'[item['label']]}.",
+        )
+        for item in age()
+    ]
+    answers = write(tmp_path / "a.csv", rows, "category,example_id,answer")
+    assert main(command(answers, tmp_path / "m.csv")) == 0
+    assert pooled(tmp_path / "m.csv", "accuracy_ambiguous")["value"] == 1
 
 
 def test_a_few_numbers_without_a_0_are_indices_with_a_remark(tmp_path, capsys):

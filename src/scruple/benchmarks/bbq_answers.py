@@ -13,7 +13,6 @@ import pandas as pd
 from scruple.benchmarks.bbq_texts import Options
 from scruple.benchmarks.free_text import forms, statements, tidy
 from scruple.benchmarks.phrases import read_phrases
-from scruple.benchmarks.plain import words
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
 from scruple.errors import ScrupleError
 
@@ -107,9 +106,8 @@ def check_numbers(path: Path, answers: pd.DataFrame) -> list[str]:
     """
     numbers = {}
     for line, row in zip(answers.index, answers.to_dict("records"), strict=True):
-        number = _number_of(str(row["answer"]))
-        texts = [words(row[f"ans{i}"]) for i in range(3) if isinstance(row[f"ans{i}"], str)]
-        if number is not None and words(str(row["answer"])) not in texts:
+        number = _number_of(str(row["answer"]), [row[f"ans{i}"] for i in range(3)])
+        if number is not None:
             numbers[line] = number
     high = {line: number for line, number in numbers.items() if number > 2}
     if high:
@@ -131,14 +129,25 @@ def check_numbers(path: Path, answers: pd.DataFrame) -> list[str]:
     return [f"{doubt}; they are read as indices. If they count from 1, write letters (a, b, c)"]
 
 
-def _number_of(answer: str) -> int | None:
+def _number_of(answer: str, texts: Sequence[Any]) -> int | None:
+    """Return the number that an answer is, alone or before an option's text; None if it has none.
+
+    Args:
+        answer: the free text.
+        texts: the texts of the item's options; NaN for an item that was not given.
+    """
+    options = Options.of(tuple(str(text) for text in texts), None, "")
+    if options.equal_to(answer):
+        return None
     phrases = read_phrases()
     text = tidy(answer)
     parts = [text, *(part for part, _ in statements(text, phrases))]
     for form in (form for part in parts for form in forms(part, phrases)):
-        found = _NUMBER.fullmatch(form) or _ENUMERATED.fullmatch(form)
-        if found and (found[1] or "").isdecimal():
-            return int(found[1])
+        if alone := _NUMBER.fullmatch(form):
+            return int(alone[1])
+        before = _ENUMERATED.fullmatch(form)
+        if before and (before[1] or "").isdecimal() and options.like(before[3]):
+            return int(before[1])
     return None
 
 

@@ -89,7 +89,9 @@ def by_phrases(phrases: Mapping[str, frozenset[Words]]) -> Match:
 
 
 def answers_of(text: str, fits: Fits) -> set[str]:
-    """Return the answers that a text gives: by one of its forms as a whole, or by its statements.
+    """Return the answers that a text gives, as a whole and in its statements.
+
+    If there are none, those of its first and last line count.
 
     Args:
         text: the free text.
@@ -97,11 +99,12 @@ def answers_of(text: str, fits: Fits) -> set[str]:
             a line that may be something else than an answer, so that it must be nothing more.
     """
     text, phrases = tidy(text), read_phrases()
-    return _first(forms(text, phrases), fits, True) or {
-        answer
-        for part, states in statements(text, phrases)
-        for answer in _first(forms(part, phrases), fits, states)
-    }
+    found = _first(forms(text, phrases), fits, True)
+    lines: set[str] = set()
+    for part, states in statements(text, phrases):
+        answers = _first(forms(part, phrases), fits, states)
+        found, lines = (found | answers, lines) if states else (found, lines | answers)
+    return found or lines
 
 
 def _first(texts: Iterable[str], fits: Fits, states: bool) -> set[str]:

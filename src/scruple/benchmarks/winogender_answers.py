@@ -13,7 +13,6 @@ from scruple.benchmarks.plain import words
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
 
 _ANSWERS = ("female", "male", "neutral")
-_FILLERS = frozenset({"pronoun", "pronouns", "gender"})
 
 
 def _match(text: str, item: Mapping[str, Any]) -> str | None:
@@ -45,8 +44,9 @@ def match_pronoun(text: str, before: str, after: str) -> str | None:
 
 def _of_words(said: Words, of: Mapping[str, str]) -> set[str]:
     """Return the answers that a text names if it has no other words."""
-    articles = read_phrases().articles
-    named = [word for word in said if word not in _FILLERS and word not in articles]
+    phrases = read_phrases()
+    empty = phrases.articles | {word for (word, *_) in phrases.of("winogender", "filler")}
+    named = [word for word in said if word not in empty]
     return {of[word] for word in named} if all(word in of for word in named) else set()
 
 
