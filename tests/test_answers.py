@@ -187,6 +187,8 @@ def test_a_language_is_added_by_a_file(tmp_path):
     assert phrases.of("bbq", "nobody") == {("わからない",), ("不明",), ("未定",)}
     assert phrases.of("admissions", "yes") == frozenset()
     (tmp_path / "wrong").mkdir()
+    with pytest.raises(ScrupleError, match="no phrases in there"):
+        read_phrases(tmp_path / "wrong")
     (tmp_path / "wrong" / "xx.yaml").write_text("answer: {}\n")
     with pytest.raises(ScrupleError, match=r"xx\.yaml.*\n.*answer"):
         read_phrases(tmp_path / "wrong")

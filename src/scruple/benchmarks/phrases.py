@@ -69,9 +69,11 @@ def read_phrases(folder: Path = FOLDER) -> Phrases:
     """Read the phrases of all languages.
 
     Raises:
-        ScrupleError: naming the file and the key that is wrong.
+        ScrupleError: naming the file and the key that is wrong, or the folder if it has no file.
     """
     files = [_read(path) for path in sorted(resolve(folder).glob("*.yaml"))]
+    if not files:
+        raise ScrupleError(f"{resolve(folder)}: no phrases in there; it comes with the project.")
     answers: dict[tuple[str, str], frozenset[Words]] = {}
     for file in files:
         for kind, meanings in file.answers.items():
