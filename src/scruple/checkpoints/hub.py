@@ -22,7 +22,8 @@ from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Pinned, Say, bring, git_blob, patiently, plain
-from scruple.study.families import Checkpoint, Hub
+from scruple.prompts.rendering import check_writing
+from scruple.study.families import Checkpoint, Hub, Writing
 
 _TIMEOUT = 10.0  # seconds
 
@@ -107,7 +108,9 @@ def look_up(checkpoint: Checkpoint, hub: Hub, say: Say, tries: int = 5) -> Remot
     return Remote(str(info.sha), {key: pinned[key] for key in chosen}, weights)
 
 
-def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path:
+def download(
+    checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say, writing: Writing | None = None
+) -> Path:
     """Download a checkpoint's files into the hub's cache.
 
     Config and tokenizer files come first, since they may show that the checkpoint cannot be used.
@@ -119,8 +122,8 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
 
     Raises:
         ScrupleError: if the checkpoint cannot be downloaded, needs code that is not allowed, lacks
-            a weight file, has no tokenizer that transformers can read, does not match the hub's
-            hashes, or does not fit on the disk.
+            a weight file, has no tokenizer that transformers can read or no chat template that can
+            be used, does not match the hub's hashes, or does not fit on the disk.
     """
     from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -146,7 +149,9 @@ def download(checkpoint: Checkpoint, remote: Remote, hub: Hub, say: Say) -> Path
                     link(file)
             check_parts(folder, remote.weights, place)
             if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
-                load_tokenizer(Location(place, str(folder)))
+                tokenizer = load_tokenizer(Location(place, str(folder))).tokenizer
+                if writing is not None:
+                    check_writing(writing, tokenizer, checkpoint.name)
         for number, file in enumerate(remote.weights, 1):
             pinned = remote.files[file]
             if pinned.sha256 is not None:

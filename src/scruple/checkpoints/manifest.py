@@ -27,7 +27,7 @@ from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Say, sha256
 from scruple.files import read_json, write_json
 from scruple.study.architecture import Shape, read_shape
-from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub
+from scruple.study.families import NOTHING_UNSAFE, Checkpoint, Hub, Writing
 from scruple.study.model import resolve
 
 
@@ -62,6 +62,8 @@ class Manifest(Frozen):
     """Type of the numbers in a GGUF file → how many of its tensors have it."""
     dequantised: Copy | None = None
     """The dequantised copy of a GGUF file, from which jobs load it."""
+    date: str | None = None
+    """The date that its chat template takes for today's."""
 
     @property
     def location(self) -> Location:
@@ -127,8 +129,9 @@ class Manifest(Frozen):
 
 
 def fetch_checkpoint(
-    checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE, copies: Path = COPIES
-) -> Manifest:
+    checkpoint: Checkpoint, say: Say, hub: Hub = NOTHING_UNSAFE, copies: Path = COPIES,
+    writing: Writing | None = None,
+) -> Manifest:  # fmt: skip
     """Download a checkpoint's files if necessary, hash them and return the manifest.
 
     A GGUF file is dequantised too, unless that has been done before.
@@ -138,14 +141,15 @@ def fetch_checkpoint(
         say: called with progress messages, for the log.
         hub: what may be used from the hub.
         copies: the folder of dequantised copies.
+        writing: how turns are written for it, which is checked before anything large is fetched.
 
     Raises:
-        ScrupleError: if the checkpoint is unavailable, incomplete, damaged or not allowed, or
-            cannot be dequantised.
+        ScrupleError: if the checkpoint is unavailable, incomplete, damaged or not allowed, cannot
+            be dequantised, or has a chat template that cannot be used.
     """
     commit, code = None, False
     if checkpoint.hub is not None:
-        folder, hashes = _from_hub(checkpoint, hub, say, copies)
+        folder, hashes = _from_hub(checkpoint, hub, say, copies, writing)
         commit = folder.name
         origin = f"hub {checkpoint.hub}@{checkpoint.revision or 'main'}"
     elif checkpoint.file is not None:
@@ -162,7 +166,8 @@ def fetch_checkpoint(
     else:
         place = f"checkpoint {checkpoint.name}: {folder}"
         code = check_code(folder, checkpoint.hub or str(checkpoint.path), hub, place)
-        if not code:  # its own code runs in the jobs that ask
+        # its own code runs in the jobs that ask, which read every tokenizer
+        if not code and not (folder / "tokenizer.json").is_file():
             load_tokenizer(Location(f"checkpoint {checkpoint.name}", str(folder)))
     files = {
         name: FileFacts(bytes=(folder / name).stat().st_size, sha256=found)
@@ -175,6 +180,7 @@ def fetch_checkpoint(
         folder=str(folder),
         gguf=checkpoint.file,
         commit=commit,
+        date=writing.date if writing else None,
         code=code,
         shape=read_shape(folder / "config.json", checkpoint.params),
         files=files,
@@ -200,7 +206,7 @@ def _hashes(folder: Path, names: Iterable[str], checkpoint: Checkpoint, say: Say
 
 
 def _from_hub(
-    checkpoint: Checkpoint, hub: Hub, say: Say, copies: Path
+    checkpoint: Checkpoint, hub: Hub, say: Say, copies: Path, writing: Writing | None
 ) -> tuple[Path, dict[str, str]]:
     """Return a checkpoint's folder and hashes; damaged files are downloaded again, once."""
     code, place = checkpoint.hub in hub.allow_code, place_of(checkpoint)
@@ -212,7 +218,7 @@ def _from_hub(
             if checkpoint.file is not None:
                 sha = remote.files[checkpoint.file].sha256 or ""
                 check_place(checkpoint, copies, place_of_copy(copies, sha).exists())
-            folder = download(checkpoint, remote, hub, say)
+            folder = download(checkpoint, remote, hub, say, writing)
         else:
             say(f"{place}: found in the hub's cache, {folder}")
         if checkpoint.file is not None:

@@ -136,3 +136,12 @@ def _texts(turns: Turns, reasoning: str) -> list[str]:
     if turns.opening is None:
         return [turns.human]
     return [turns.human, turns.opening + reasoning, turns.final]
+
+
+def check_writing(writing: Writing, tokenizer: Any, checkpoint: str) -> None:
+    """Raise an error if turns cannot be written for a checkpoint as the config says.
+
+    Raises:
+        ScrupleError: as `Renderer` does.
+    """
+    Renderer(writing, Dialogue(human="", assistant="", separator=""), tokenizer, checkpoint)

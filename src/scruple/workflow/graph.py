@@ -195,7 +195,11 @@ class Plan:
         """Return what a checkpoint's manifest depends on: its origin and the state of its files."""
         entry = self.study.checkpoint(family, checkpoint)
         return {
-            **entry.model_dump(exclude={"stage", "step", "seed", "format", "shape", "unchecked"}),
+            **entry.model_dump(
+                exclude=_PLACE | {"seed", "format", "template", "shape", "unchecked"}
+            ),
+            "params": entry.params,
+            "date": self.study.date,
             "hub": self.study.hub.model_dump() if entry.hub else None,
             "files": state_of(entry, self.study.hub),
         }

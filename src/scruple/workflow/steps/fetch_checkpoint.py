@@ -16,8 +16,8 @@ def run(snakemake: Any) -> None:
         study = load_study(snakemake.config)
         wanted = snakemake.wildcards
         checkpoint = study.checkpoint(wanted.family, wanted.checkpoint)
-        hashed = (
-            time.time_ns()
-        )  # a file that changes after this time is hashed again before it is used
-        manifest = fetch_checkpoint(checkpoint, log.info, study.hub)
+        # a file that changes after this time is hashed again before it is used
+        hashed = time.time_ns()
+        writing = study.writing(wanted.family, wanted.checkpoint)
+        manifest = fetch_checkpoint(checkpoint, log.info, study.hub, writing=writing)
         manifest.written_to(snakemake.output[0], hashed)
