@@ -56,6 +56,7 @@ schema: dev
 ## bench: install the peer, then run the benchmarks (DATA: a folder with the published files); see bench/README.md
 bench: .venv/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/inference.py --data $(DATA) --full
+	OMP_NUM_THREADS=1 $(BIN)/python -u bench/windows.py --data $(DATA)
 	$(BIN)/python -u bench/analysis.py
 	OMP_NUM_THREADS=2 $(BIN)/python -u bench/plan.py
 	$(BIN)/python -u bench/schedule.py

@@ -2,9 +2,10 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 from test_packing import small
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import Gemma4TextConfig, GPTNeoXConfig, GPTNeoXForCausalLM
 
 from scruple.engines.budget import bytes_per_token, default_tokens, free_memory, tokens_at_once
 from scruple.engines.transformers_engine import TransformersEngine
@@ -23,6 +24,17 @@ def pythia_12b():
 def test_a_token_takes_its_keys_and_values_or_its_activations():
     assert bytes_per_token(pythia_12b()) == 2 * 36 * 5120 * 2  # keys and values, two bytes each
     assert bytes_per_token(small("llama")) == 12 * 32 * 4  # two layers of few heads are less
+
+
+def test_sizes_that_differ_between_layers_count_as_the_largest():
+    config = Gemma4TextConfig(
+        hidden_size=8, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=8, global_head_dim=16, layer_types=["sliding_attention", "full_attention"] * 2,
+    )  # fmt: skip
+    model = SimpleNamespace(config=config, dtype=torch.float32)
+    with pytest.raises(RuntimeError, match="per-layer"):
+        _ = config.head_dim
+    assert bytes_per_token(model) == 2 * 4 * 2 * 16 * 4
 
 
 def test_the_default_is_planned_from_the_checkpoint_alone():

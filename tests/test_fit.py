@@ -76,7 +76,7 @@ def test_which_weights_no_model_needs():
         "h.0.attn.bias", "transformer.h.11.attn.masked_bias", "h.3.attn.attention.bias",
         "model.layers.0.self_attn.rotary_emb.inv_freq", "transformer.h.0.attn.causal_mask",
         "model.layers.1.self_attn.rotary_emb.cos_cached", "embeddings.position_ids",
-        "v_head.summary.weight", "mtp.layers.0.norm.weight",
+        "model.decoder.version", "v_head.summary.weight", "mtp.layers.0.norm.weight",
     ]  # fmt: skip
     assert surplus_of(harmless, set(), tied=False) == []
     towers = ["vision_tower.layers.0.q_proj.weight", "model.visual.blocks.3.norm.bias",

@@ -46,7 +46,10 @@ def _scanned(config: Any) -> int:
 def _first(config: Any, *names: str) -> int:
     """Return the first of some values that a config has, rounded up; 0 if it has none."""
     for name in names:
-        value = getattr(config, name, None)
+        try:
+            value = getattr(config, name, None)
+        except RuntimeError:  # it differs from layer to layer
+            value = max(getattr(layer, name, None) or 0 for layer in config.per_layer_config)
         if isinstance(value, int | float) and value:
             return math.ceil(value)
     return 0

@@ -23,7 +23,7 @@ _HARMLESS = re.compile(
     r"|(^|\.)rope_freqs\.weight$"
     r"|(^|\.)position_ids$"
     r"|(^|\.)(embed_positions|position_embeddings?)\.(weights|_float_tensor)$"
-    r"|(^|\.)alibi$|(^|\.)num_batches_tracked$"
+    r"|(^|\.)alibi$|(^|\.)num_batches_tracked$|(^|\.)version$"
     # heads beside the one that predicts the next token
     r"|^v_head\.|(^|\.)mtp(_\w+)?\."
 )
