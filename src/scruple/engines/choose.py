@@ -85,7 +85,7 @@ def choose_plain(model: Any, batch_tokens: int) -> Plain:
     try:
         with attempt():
             together = logprobs(padded, list(rows), last_places(rows, len(rows[1])))
-            compare(together, torch.cat(alone), model.dtype)
+            compare(together, torch.cat(alone), model.dtype, rounding=True)
     except Failed as failure:
         log.warning("one text at a time, slowly: padding changes what is read (%s)", failure)
         return single
@@ -125,7 +125,7 @@ def _check_causal(model: Any, single: Plain, row: Tokens, whole: torch.Tensor) -
     try:
         with attempt():
             found = logprobs(single, [half], last_places([half], len(half)))
-            compare(found, whole[: len(half)], model.dtype)
+            compare(found, whole[: len(half)], model.dtype, rounding=True)
     except Failed as failure:
         raise ScrupleError(
             f"{_name(model)} is not a causal language model: what it predicts after a token "

@@ -57,6 +57,10 @@ class Steps(Protocol):
         ...
 
 
+_GIVEN = 3
+"""The number of tokens with which the texts of the self-test are continued."""
+
+
 class _Trial:
     """A row of the self-test: a text whose last `_GIVEN` tokens are given one by one."""
 
@@ -66,9 +70,6 @@ class _Trial:
 
     def go_on(self) -> None:
         self.tokens.append(self._rest[len(self.tokens)])
-
-
-_GIVEN = 3
 
 
 def check_steps(model: Any, steps: Steps, reference: Steps) -> None:
@@ -84,7 +85,8 @@ def check_steps(model: Any, steps: Steps, reference: Steps) -> None:
     """
     texts = sorted(branching(model), key=len)
     with attempt():
-        compare(_continue(steps, texts), _continue(reference, texts), model.dtype)
+        found, expected = (_continue(each, texts) for each in (steps, reference))
+        compare(found, expected, model.dtype, rounding=True)
 
 
 @torch.inference_mode()
