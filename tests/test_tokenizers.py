@@ -144,11 +144,11 @@ def test_a_local_folder_whose_tokenizer_is_not_read_is_refused_when_fetched(
     path, params = make_checkpoint("for-spiece", 16, 1)
     folder = tmp_path / "c"
     shutil.copytree(path, folder)
-    (folder / "tokenizer.json").write_text("{broken")
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_text("broken")
     checkpoint = Checkpoint(name="c", params=params, path=str(folder))
     with pytest.raises(ScrupleError, match="checkpoint c: transformers cannot read the tokenizer"):
         fetch_checkpoint(checkpoint, lambda _: None)
-    (folder / "tokenizer.json").unlink()
     described(folder, "tokenizer.model", models["bpe"], tokenizer_class="LlamaTokenizer")
     assert AutoConfig.from_pretrained(folder).vocab_size == 400
     assert "tokenizer.model" in fetch_checkpoint(checkpoint, lambda _: None).files
