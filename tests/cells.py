@@ -214,8 +214,8 @@ CASES = {
     "several, by name": Case(
         {"rag": CHATML + OPENS, "tool_use": NAMED}, chatml, ends=END, name="rag"
     ),
-    "several": Case({"rag": NAMED, "tool_use": NAMED}, refused="none is called default"),
-    "no such name": Case(CHATML + OPENS, refused="no template called 'rag'", name="rag"),
+    "several": Case({"rag": NAMED, "tool_use": NAMED}, refused="none of them is called default"),
+    "no such name": Case(CHATML + OPENS, refused="'rag' does not exist; there are: default", name="rag"),
     "no generation prompt": Case(CHATML, refused="does not open the assistant's turn"),
     "think": Case(CHATML + THINKS, refused="with <think> and leaves it open"),
     "drops turns": Case(LAST + CHATML + OPENS, refused="drops or changes the question"),

@@ -122,11 +122,12 @@ def choose(templates: Any, name: str | None) -> str:
         return str(named[wanted])
     there = ", ".join(sorted(named))
     if name:
-        raise Unfit(0, f"has no template called {name!r}; there are: {there}")
+        raise Unfit(0, f"{name!r} does not exist; there are: {there}")
     raise Unfit(
-        0, f"has several templates and none is called default; choose one by name (`template`) of: "
-        f"{there}"
-    )  # fmt: skip
+        0,
+        "is one of several, and none of them is called default: choose one by its name, "
+        f"`template: NAME`, of {there}",
+    )
 
 
 def differing(
