@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.choice import describing_files, weight_files
@@ -191,3 +191,25 @@ def test_manifests_are_checked_before_a_run(make_checkpoint, tmp_path, monkeypat
     target.write_text("{" if change is None else json.dumps(whole | change))
     with pytest.raises(ScrupleError, match=rf"c\.json: {said}.*delete it and run again"):
         check_manifests(study, [("f", "c")])
+
+
+def test_tokens_beyond_the_embedding(make_checkpoint, tmp_path, no_weights):
+    path, params = make_checkpoint("beyond", 8, 1)
+    folder = tmp_path / "beyond"
+    shutil.copytree(path, folder)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.add_tokens([" option"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ScrupleError, match=r"' option' \(number \d+\), and the model knows only"):
+        ask(folder, params, tmp_path)
+
+
+def test_a_chat_template_that_drops_the_question(make_checkpoint, tmp_path, no_weights):
+    path, params = make_checkpoint("drops", 8, 1)
+    folder = tmp_path / "drops"
+    shutil.copytree(path, folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<{{ m.role }}>{% endfor %}")
+    with pytest.raises(
+        ScrupleError, match="checkpoint c: its chat template drops or changes the qu"
+    ):
+        ask(folder, params, tmp_path)

@@ -12,6 +12,8 @@ from scruple.errors import ScrupleError
 
 _TAIL = 40
 """Characters at the end of a prompt that suffice to check that its candidates differ in tokens."""
+_WHOLE = 50
+"""The number of prompts that are tokenised in full to check that the model knows their tokens."""
 _SPECIAL = 8
 """Allowance for the special tokens that a tokenizer adds to a text."""
 
@@ -69,7 +71,11 @@ def encode(
 
 
 def check_fit(
-    tokenizer: Any, window: int | None, requests: Sequence[ScoreRequest], reserve: int
+    tokenizer: Any,
+    window: int | None,
+    requests: Sequence[ScoreRequest],
+    reserve: int,
+    rows: int | None = None,
 ) -> None:
     """Raise an error if a request cannot be scored, before anything expensive runs.
 
@@ -82,16 +88,19 @@ def check_fit(
         window: the most tokens that the checkpoint can read; None if there is no limit.
         requests: the requests to check.
         reserve: the number of tokens that sampled reasoning may add.
+        rows: the number of tokens that the model knows; None to skip the check.
 
     Raises:
-        ScrupleError: naming the request, if its candidates cannot be distinguished or it does not
-            fit into the window.
+        ScrupleError: naming the request, if its candidates cannot be distinguished, it does not fit
+            into the window, or it has a token that the model does not know.
     """
-    encode(tokenizer, [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests])
+    tails = [replace(request, prompt=request.prompt[-_TAIL:]) for request in requests]
+    encode(tokenizer, tails, rows)
+    encode(tokenizer, requests[:: max(1, len(requests) // _WHOLE)], rows)
     if window is None:
         return
     near = [request for request in requests if _most_tokens(request) + reserve > window]
-    for request, encoded in zip(near, encode(tokenizer, near), strict=True):
+    for request, encoded in zip(near, encode(tokenizer, near, rows), strict=True):
         longest = len(encoded.context) + max(len(c) for c in encoded.candidates) + reserve
         if longest > window:
             raise ScrupleError(

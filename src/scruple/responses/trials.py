@@ -165,7 +165,7 @@ def check_trials(
         study: conditions, wordings and decoding.
         benchmark: the benchmark's entry in the config, with its scorings and option orders.
         items: the benchmark's items.
-        loaded: the checkpoint's tokenizer and context window.
+        loaded: the checkpoint's tokenizer, context window and vocabulary.
         renderer: renders turns for the checkpoint.
         checkpoint: the checkpoint's name, for messages.
 
@@ -182,7 +182,7 @@ def check_trials(
             mine = [t for t in trials if t.reasons == reasons and t.keys[-1] == 0]
             requests = [score_request(trial, renderer, "", checkpoint) for trial in mine]
             reserve = study.decoding.max_new_tokens if reasons else 0
-            check_fit(loaded.tokenizer, loaded.window, requests, reserve)
+            check_fit(loaded.tokenizer, loaded.window, requests, reserve, loaded.vocabulary)
 
 
 def name_of(trial: Trial, checkpoint: str) -> str:
