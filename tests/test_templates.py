@@ -7,9 +7,11 @@ import pytest
 from cells import CASES, CHATML, OPENS, TOKENIZERS, tokenizer_of, tokens_by_hand
 from conftest import ROOT
 from independent import prompt_of, read_prompts
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from scruple.benchmarks import benchmark_module
-from scruple.engines import ScoreRequest
+from scruple.engines import GenerateRequest, ScoreRequest
 from scruple.engines.continuation import Continuations
 from scruple.engines.tokens import encode, tokenise
 from scruple.errors import ScrupleError
@@ -125,7 +127,9 @@ def compare(renderer, tokenizer, kind, written):
     [" First I look.", "First", "  two blanks", "\n\nA new line", " naïve — “quoted”", " 日本語です",
      " emoji 🙂 here", ". And so on", " a b c d e f g h i j k l m n o p"],
 )  # fmt: skip
-@pytest.mark.parametrize("prompt", ["Human: go\n\nAssistant: Let me think:", "x é 日:"])
+@pytest.mark.parametrize(
+    "prompt", ["Human: go\n\nAssistant: Let me think:", "x é 日:", "ends in a blank: "]
+)
 def test_a_prompt_and_its_continuation_are_one_text(kind, text, prompt):
     tokenizer = tokenizer_of(kind)
     start = tokenise(tokenizer, [prompt], True)[0]
@@ -133,10 +137,22 @@ def test_a_prompt_and_its_continuation_are_one_text(kind, text, prompt):
     if tuple(whole[: len(start)]) != start:
         pytest.skip("the first token of this text joins the last one of the prompt")
     texts = Continuations(tokenizer, [tokenizer.eos_token_id])
-    got = texts.finish(start, whole[len(start) :], Marks())
+    request = GenerateRequest("g", prompt, 0, True, Marks())
+    got = texts.finish(request, start, whole[len(start) :])
     assert (got.text, got.tokens, got.ended) == (text, len(whole) - len(start), "length")
-    got = texts.finish(start, [*whole[len(start) :], tokenizer.eos_token_id], Marks())
+    got = texts.finish(request, start, [*whole[len(start) :], tokenizer.eos_token_id])
     assert (got.text, got.tokens, got.ended) == (text, len(whole) - len(start), "end")
+
+
+@pytest.mark.parametrize("prompt", ["a b c", "a b c "])
+def test_a_decoder_that_writes_blanks_between_words(prompt):
+    """As that of the control family: its prompts may end with a blank, which it does not show."""
+    backend = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1, "b": 2, "c": 3}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    request = GenerateRequest("g", prompt, 0, True, Marks())
+    text = Continuations(tokenizer, []).finish(request, [1, 2, 3], [2, 1]).text
+    assert prompt + text == "a b c b a"
 
 
 def test_where_a_turn_ends():
@@ -148,7 +164,8 @@ def test_where_a_turn_ends():
     start = tokenise(tokenizer, ["go:"], True)[0]
 
     def finish(text, marks):
-        return texts.finish(start, tokens_by_hand("byte level", text, False), marks)
+        request = GenerateRequest("g", "go:", 0, True, marks)
+        return texts.finish(request, start, tokens_by_hand("byte level", text, False))
 
     assert finish(" yes<|im_end|>", chat).ended == "end"
     assert finish(" yes<|im_start|>", chat).ended == "turn"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scruple.engines import Generation
+from scruple.engines import GenerateRequest, Generation
 from scruple.prompts.marks import Marks
 
 _BEFORE = 32
@@ -59,20 +59,22 @@ class Continuations:
             self._known[marks] = Ending(tokens, texts)
         return self._known[marks]
 
-    def finish(self, prompt: Sequence[int], sampled: Sequence[int], marks: Marks) -> Generation:
+    def finish(
+        self, request: GenerateRequest, prompt: Sequence[int], sampled: Sequence[int]
+    ) -> Generation:
         """Return sampled tokens as text, without end token and cut where the turn ends.
 
         The number of tokens includes those of a text that ends the turn, but not an end token.
 
         Args:
+            request: the request, with the prompt's text and the marks of the turn.
             prompt: the tokens of the prompt.
             sampled: the tokens after it, at least one.
-            marks: where the turn ends.
         """
-        ending = self.ending(marks)
+        ending = self.ending(request.marks)
         reason = ending.tokens.get(sampled[-1])
         length = len(sampled) - (reason is not None)
-        text = self._after(prompt, sampled[:length])
+        text = self._after(request.prompt, prompt, sampled[:length])
         found = {text.index(mark): mark for mark in ending.texts if mark in text}
         if found:
             first = min(found)
@@ -81,10 +83,17 @@ class Continuations:
             text = text.rstrip("\ufffd")  # the limit may cut a character into halves
         return Generation(text.rstrip(), length, reason or "length")
 
-    def _after(self, prompt: Sequence[int], sampled: Sequence[int]) -> str:
+    def _after(self, written: str, prompt: Sequence[int], sampled: Sequence[int]) -> str:
         """Return the text of sampled tokens where they stand, behind the prompt.
 
-        Decoded alone they may lose a leading blank, as with SentencePiece.
+        Decoded alone they may lose a leading blank, as with SentencePiece. Some decoders instead
+        put a blank between all tokens, and none behind the last; one that the prompt ends with
+        must not come twice.
+
+        Args:
+            written: the text of the prompt.
+            prompt: its tokens.
+            sampled: the tokens after it.
         """
         before = [int(token) for token in prompt[-_BEFORE:]]
         alone, both = (
@@ -95,4 +104,9 @@ class Continuations:
         )
         pairs = enumerate(zip(alone, both, strict=False))
         shared = next((place for place, (one, other) in pairs if one != other), len(alone))
-        return str(both)[shared:]
+        blanks = _blanks_after(written).removesuffix(_blanks_after(alone))
+        return str(both)[shared:].removeprefix(blanks)
+
+
+def _blanks_after(text: str) -> str:
+    return text[len(text.rstrip()) :]

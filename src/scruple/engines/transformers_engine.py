@@ -189,7 +189,7 @@ class TransformersEngine:
 
         def pass_on(found: dict[int, list[int]]) -> None:
             done = {
-                i: self._texts.finish(prompts[i], sampled, requests[i].marks)
+                i: self._texts.finish(requests[i], prompts[i], sampled)
                 for i, sampled in found.items()
             }
             results.update(done)

@@ -170,7 +170,7 @@ class VllmEngine:
         results: dict[int, Generation] = {}
         for number, output in self._run(prompts, settings):
             sampled = list(output.token_ids)
-            results[number] = self._texts.finish(prompts[number], sampled, requests[number].marks)
+            results[number] = self._texts.finish(requests[number], prompts[number], sampled)
             finished({number: results[number]})
         return [results[i] for i in range(len(requests))]
 
