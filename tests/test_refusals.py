@@ -213,3 +213,19 @@ def test_a_chat_template_that_drops_the_question(make_checkpoint, tmp_path, no_w
         ScrupleError, match="checkpoint c: its chat template drops or changes the qu"
     ):
         ask(folder, params, tmp_path)
+
+
+@pytest.mark.parametrize("unknown", ["<unk>", None])
+def test_a_tokenizer_that_loses_characters(make_checkpoint, tmp_path, no_weights, unknown):
+    """It knows no e; each one becomes an unknown token, or nothing at all."""
+    path, params = make_checkpoint("eless", 8, 1)
+    folder = tmp_path / "eless"
+    shutil.copytree(path, folder)
+    known = dict.fromkeys(
+        ["<unk>", *"abcdfghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ .,?()\n:"]
+    )
+    words = {character: number for number, character in enumerate(known)}
+    backend = Tokenizer(models.BPE(words, [], unk_token=unknown))
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>").save_pretrained(folder)
+    with pytest.raises(ScrupleError, match=r"the tokenizer loses \d+ of the prompt's \d+ char"):
+        ask(folder, params, tmp_path)

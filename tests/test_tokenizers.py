@@ -152,3 +152,16 @@ def test_a_local_folder_whose_tokenizer_is_not_read_is_refused_when_fetched(
     described(folder, "tokenizer.model", models["bpe"], tokenizer_class="LlamaTokenizer")
     assert AutoConfig.from_pretrained(folder).vocab_size == 400
     assert "tokenizer.model" in fetch_checkpoint(checkpoint, lambda _: None).files
+
+
+def test_the_chat_template_of_a_processor_is_the_tokenizers(make_checkpoint, tmp_path):
+    path, _ = make_checkpoint("processor", 8, 1)
+    folder = tmp_path / "c"
+    shutil.copytree(path, folder)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    assert load_tokenizer(Location("c", str(folder))).tokenizer.chat_template == "{{ messages }}"
+    (folder / "chat_template.json").write_text("[]")
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    with pytest.raises(ScrupleError, match="cannot read the tokenizer"):
+        load_tokenizer(Location("c", str(again)))

@@ -5,6 +5,7 @@ No weights are loaded, and nothing is asked over a network.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,6 +73,8 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     source = None if code or gguf else vocabulary_file(Path(folder))
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     _check(tokenizer, source)
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = _template_of_processor(Path(folder))
     window = getattr(config, "max_position_embeddings", None) or 0
     return TokenizerAndWindow(
         tokenizer, window if window > 0 else None, getattr(config, "vocab_size", None)
@@ -95,3 +98,17 @@ def _check(tokenizer: Any, source: Path | None) -> None:
     wrong = difference(tokenizer, source) if source is not None else None
     if source is not None and wrong is not None:
         raise ValueError(f"{source.name} becomes a {own} that differs from it: {wrong}; {advice}")
+
+
+def _template_of_processor(folder: Path) -> str | None:
+    """Return the chat template of a multimodal checkpoint's processor, which its tokenizer lacks.
+
+    transformers saved it in a file of its own, `chat_template.json`, for some time.
+    """
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    template = json.loads(path.read_text(encoding="utf-8"))["chat_template"]
+    if not isinstance(template, str):
+        raise ValueError(f"{path.name} holds no template")
+    return template

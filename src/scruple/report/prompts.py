@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scruple import texts
+from scruple.responses.examples import legible
 
 
 def complete_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -29,7 +30,9 @@ def complete_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "condition": prompt["condition"],
                 "prompt": prompt["prompt"],
                 "candidates": [form for forms in prompt["candidates"].values() for form in forms],
-                "tokens": list(zip(prompt["token_ids"], prompt["tokens"], strict=True)),
+                "tokens": list(
+                    zip(prompt["token_ids"], map(legible, prompt["tokens"]), strict=True)
+                ),
             }
         )
     return list(groups.values())

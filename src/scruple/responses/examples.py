@@ -13,6 +13,7 @@ from scruple.responses.trials import Trial, build_trials
 from scruple.study.model import Study
 from scruple.study.settings import Benchmark
 
+_ESCAPED = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 REASONING = " […]"
 """Stands for the reasoning in prompts that are shown before any was sampled."""
 
@@ -47,6 +48,11 @@ def examples(
         if trial.keys[1] not in seen and trial.keys[3] == scoring:
             seen.add(trial.keys[1])
             yield _example(trial, renderer, tokenizer, (reasoning or {}).get(trial.draw, REASONING))
+
+
+def legible(token: str) -> str:
+    """Return a token in which line breaks and tabs are escaped."""
+    return token.translate(_ESCAPED)
 
 
 def _example(trial: Trial, renderer: Renderer, tokenizer: Any, reasoning: str) -> dict[str, Any]:

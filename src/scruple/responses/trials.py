@@ -12,6 +12,7 @@ import pandas as pd
 from scruple.benchmarks import benchmark_module
 from scruple.checkpoints.tokenizer import TokenizerAndWindow
 from scruple.engines import ScoreRequest
+from scruple.engines.fidelity import check_kept
 from scruple.engines.tokens import check_fit
 from scruple.prompts.files import (
     Condition,
@@ -172,7 +173,7 @@ def check_trials(
     Raises:
         ScrupleError: naming the item, if a prompt is too long for the checkpoint or its tokenizer
             cannot distinguish the candidates; or if the chat template treats some texts unlike
-            others.
+            others, or the tokenizer loses a part of a prompt.
     """
     for trials in pieces(study, benchmark, items):
         step = max(1, len(trials) // _COMPARED)
@@ -183,6 +184,7 @@ def check_trials(
             requests = [score_request(trial, renderer, "", checkpoint) for trial in mine]
             reserve = study.decoding.max_new_tokens if reasons else 0
             check_fit(loaded.tokenizer, loaded.window, requests, reserve, loaded.vocabulary)
+            check_kept(loaded.tokenizer, requests[:: max(1, len(requests) // _COMPARED)])
 
 
 def name_of(trial: Trial, checkpoint: str) -> str:

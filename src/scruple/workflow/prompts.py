@@ -18,7 +18,7 @@ from scruple.fetch.sources import files_of, in_mirror, load_source, local_path
 from scruple.prompts.check import check_prompts
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
-from scruple.responses.examples import examples
+from scruple.responses.examples import examples, legible
 from scruple.study.model import ROOT, Study, load_study, read_yaml
 from scruple.study.overrides import check_overrides
 from scruple.study.settings import Benchmark
@@ -122,7 +122,7 @@ def _prompts(
             lines.insert(0, f"{one['asked']}\n→ sampled: the reasoning, […] below\n")
         if tokens:
             pairs = zip(one["tokens"], one["token_ids"], strict=True)
-            lines.append("  " + " ".join(f"{token}⟨{number}⟩" for token, number in pairs))
+            lines.append("  " + " ".join(f"{legible(token)}⟨{number}⟩" for token, number in pairs))
         yield (one["condition"], one["prompt"], tuple(one["token_ids"])), "\n".join(lines)
 
 
