@@ -16,10 +16,10 @@ def save_scripted(folder, tokenizer, tokens, end):
     output layer maps each unit vector to the next token. After any other token comes `end`.
     """
     words = len(tokenizer)
-    width = words + words % 2
+    width = -(-words // 64) * 64
     config = LlamaConfig(
         vocab_size=words, hidden_size=width, intermediate_size=4, num_hidden_layers=1,
-        num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=4096,
+        num_attention_heads=width // 64, num_key_value_heads=width // 64, max_position_embeddings=4096,
         tie_word_embeddings=False, bos_token_id=tokenizer.bos_token_id, eos_token_id=end,
     )  # fmt: skip
     model = LlamaForCausalLM(config)

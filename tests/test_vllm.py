@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from cells import tokenizer_of
 from conftest import ROOT
+from scripted import save_scripted
 from test_engine import REQUESTS, load, silent
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -77,3 +79,25 @@ def test_it_answers_what_the_reference_engine_answers(tokenizer, tmp_path):
     facts = engine.describe()
     assert facts["engine"].startswith("vllm ")
     assert (facts["dtype"], facts["params"]) == ("float32", params)
+
+
+@pytest.mark.skipif(not HERE, reason="vllm is not installed: see bench/README.md")
+@pytest.mark.parametrize("kind", ["byte level", "sentencepiece"])
+def test_it_ends_turns_where_the_reference_engine_does(tmp_path, kind):
+    """By a mark that is a token, by one that is spelled out, by a line; and keeps a first blank."""
+    tokenizer = tokenizer_of(kind)
+    said = tokenizer("x: What of the man<|im_end|>", add_special_tokens=False)["input_ids"]
+    said = said[len(tokenizer("x", add_special_tokens=False)["input_ids"]) :]
+    params = save_scripted(tmp_path / "model", tokenizer, said, tokenizer.eos_token_id)
+    every = (Marks(), Marks(("<|im_end|>",)), Marks((), ("<|im_end|>",)), Marks(("the man",)),
+             Marks((), (" of",)))  # fmt: skip
+    asks = [GenerateRequest(f"g{i}", "x:", i, True, marks) for i, marks in enumerate(every)]
+    decoding = Decoding(max_new_tokens=20)
+    reference, engine = (load(tmp_path / "model", params, engine=name)
+                         for name in ("transformers", "vllm"))  # fmt: skip
+    found = engine.generate(asks, decoding, silent)
+    assert found == reference.generate(asks, decoding, silent)
+    whole = " What of the man"
+    assert [(one.text, one.ended) for one in found] == [
+        (whole, "end"), (whole, "end"), (whole, "turn"), (" What of", "end"), (" What", "turn")
+    ]  # fmt: skip
