@@ -11,12 +11,14 @@ WIDTH, LAYERS, HEADS, MLP = 64, 2, 2, 96
 def write(path, tokenizer, quantised=gguf.GGMLQuantizationType.Q8_0, seed=0, add_bos=False, **more):
     """Write a random Llama with a tokenizer of tokenizers (byte-level BPE); return its parameters.
 
-    `more` replaces or adds metadata; None leaves a key out.
+    `more` replaces or adds metadata; None leaves a key out. `architecture` may be qwen2, whose
+    attention has biases and whose tokenizers transformers changes.
     """
+    architecture = more.get("architecture", "llama")
     random = np.random.default_rng(seed)
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(LAYERS)
     writer.add_context_length(512)
     writer.add_embedding_length(WIDTH)
@@ -46,6 +48,8 @@ def write(path, tokenizer, quantised=gguf.GGMLQuantizationType.Q8_0, seed=0, add
     shapes = {"token_embd.weight": (len(words), WIDTH), "output_norm.weight": (WIDTH,)}
     for i in range(LAYERS):
         shapes |= {f"blk.{i}.attn_{name}.weight": (WIDTH, WIDTH) for name in "qkv"}
+        if architecture == "qwen2":
+            shapes |= {f"blk.{i}.attn_{name}.bias": (WIDTH,) for name in "qkv"}
         shapes |= {
             f"blk.{i}.attn_output.weight": (WIDTH, WIDTH),
             f"blk.{i}.ffn_gate.weight": (MLP, WIDTH), f"blk.{i}.ffn_up.weight": (MLP, WIDTH),

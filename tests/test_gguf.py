@@ -25,6 +25,7 @@ from scruple.checkpoints import gguf
 from scruple.checkpoints.facts import FileFacts
 from scruple.checkpoints.local import check_local, gguf_folder, state_of
 from scruple.checkpoints.manifest import Manifest, fetch_checkpoint
+from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.costs.counts import local_tokenizer, tokenizer_key
 from scruple.costs.demand import shape_of
 from scruple.engines import load_engine
@@ -359,3 +360,16 @@ def test_the_report_tells_of_quantised_weights():
     jobs = [job | {"quantisation": kind, "checkpoint": name} for kind, name in
             (("Q4_K_M", "c"), ("Q4_K_M", "c"), ("Q8_0", "d"), (None, "e"))]  # fmt: skip
     assert dict(_facts(record | {"jobs": jobs}))[label] == "f/c: Q4_K_M, f/d: Q8_0"
+
+
+def test_tokenizers_that_transformers_would_change(tokenizer, tmp_path):
+    """Qwen 2's class adds a normaliser to every tokenizer that it reads from a folder."""
+    path = tmp_path / "qwen.gguf"
+    params = write(path, tokenizer, architecture="qwen2")
+    manifest = fetch_checkpoint(local((path, params)), silent, copies=tmp_path / "copies")
+    given = AutoTokenizer.from_pretrained(tmp_path, gguf_file=path.name)
+    folder = manifest.location.folder
+    assert AutoTokenizer.from_pretrained(folder).backend_tokenizer.normalizer is not None
+    found = load_tokenizer(manifest.location).tokenizer
+    assert found.backend_tokenizer.to_str() == given.backend_tokenizer.to_str()
+    assert found("e\u0301 x")["input_ids"] == given("e\u0301 x")["input_ids"]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scruple.checkpoints.tokenizer import read_copy
 from scruple.errors import ScrupleError
 
 _TOKENS = 16
@@ -36,6 +37,7 @@ def convert(name: str, folder: Path, file: str, target: Path) -> None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **local)
         tokenizer.save_pretrained(target)
+        _name_class(target / "tokenizer_config.json")
         model, report = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, **as_float)
     except Exception as error:  # the readers of old architectures raise what they happen upon
         if isinstance(error, OSError) and error.errno is not None:
@@ -56,14 +58,24 @@ def convert(name: str, folder: Path, file: str, target: Path) -> None:
     _save(model, target)
     del model
     model, _ = AutoModelForCausalLM.from_pretrained(target, **as_float)
-    again = AutoTokenizer.from_pretrained(target, **local)
-    same = torch.equal(before, _logits(model)) and limits == _limits(model)
-    if not same or _told(tokenizer) != _told(again):
+    same = {
+        "logits": torch.equal(before, _logits(model)),
+        "end tokens and window": limits == _limits(model),
+        "tokenizer": _told(tokenizer) == _told(read_copy(target)),
+    }
+    if other := [part for part, equal in same.items() if not equal]:
         raise ScrupleError(
             f"{place}: what transformers {transformers.__version__} saves of it does not give what "
-            "the file gives. Take the checkpoint's safetensors (`hub` or `path` without `file`), "
-            "or leave it out."
+            f"the file gives ({', '.join(other)} differ). Take the checkpoint's safetensors (`hub` "
+            "or `path` without `file`), or leave it out."
         )
+
+
+def _name_class(config: Path) -> None:
+    """Name the class that reads a tokenizer as it is, and not the architecture's own."""
+    content = json.loads(config.read_text(encoding="utf-8"))
+    content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _save(model: Any, target: Path) -> None:

@@ -17,12 +17,14 @@ class Location:
         folder: the folder that holds its files.
         gguf: the name of the GGUF file in the folder; None for files in the transformers format.
         code: whether the checkpoint's own Python code is run.
+        copy: whether they are the dequantised copy of a GGUF file.
     """
 
     checkpoint: str
     folder: str
     gguf: str | None = None
     code: bool = False
+    copy: bool = False
 
 
 def folder_of(location: Location, record: str | None = None) -> str:

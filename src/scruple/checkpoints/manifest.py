@@ -69,7 +69,7 @@ class Manifest(Frozen):
     def location(self) -> Location:
         """Return the location of the files that jobs load."""
         if self.dequantised is not None:
-            return Location(self.checkpoint, self.dequantised.folder)
+            return Location(self.checkpoint, self.dequantised.folder, copy=True)
         return Location(self.checkpoint, self.folder, self.gguf, self.code)
 
     @classmethod

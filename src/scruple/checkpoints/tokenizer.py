@@ -45,7 +45,7 @@ def load_tokenizer(location: Location) -> TokenizerAndWindow:
     """
     folder = folder_of(location)
     try:
-        return _read(folder, location.gguf, location.code)
+        return _read(folder, location.gguf, location.code, location.copy)
     except NotCausal as error:
         raise ScrupleError(
             f"{location.checkpoint}: {folder} is no causal language model: {error}. Take a "
@@ -61,7 +61,7 @@ def load_tokenizer(location: Location) -> TokenizerAndWindow:
 
 
 @lru_cache(maxsize=2)
-def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
+def _read(folder: str, gguf: str | None, code: bool, copy: bool) -> TokenizerAndWindow:
     from transformers import AutoConfig, AutoTokenizer
 
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": code}
@@ -71,7 +71,10 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     check_causal(whole)
     config = whole.get_text_config()
     source = None if code or gguf else vocabulary_file(Path(folder))
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    if copy:
+        tokenizer = read_copy(Path(folder))
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     _check(tokenizer, source)
     if not tokenizer.chat_template:
         tokenizer.chat_template = _template_of_processor(Path(folder))
@@ -79,6 +82,17 @@ def _read(folder: str, gguf: str | None, code: bool) -> TokenizerAndWindow:
     return TokenizerAndWindow(
         tokenizer, window if window > 0 else None, getattr(config, "vocab_size", None)
     )
+
+
+def read_copy(folder: Path) -> Any:
+    """Return the tokenizer of the dequantised copy of a GGUF file, as the file gave it.
+
+    The class that transformers has for an architecture may add to it: Qwen 2's adds a normaliser
+    that tokenizers read from GGUF files do not have.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
 def _check(tokenizer: Any, source: Path | None) -> None:
