@@ -14,6 +14,7 @@ from collections import Counter, namedtuple
 import pandas as pd
 import pytest
 import small_gguf
+from cells import CASES
 from conftest import ROOT, run_snakemake, write_yaml
 from hub import Faults, StandIn, sha
 from huggingface_hub import constants
@@ -24,10 +25,11 @@ from scruple.checkpoints import hub as library
 from scruple.checkpoints.hub import look_up
 from scruple.checkpoints.manifest import fetch_checkpoint
 from scruple.checkpoints.tokenizer import load_tokenizer
+from scruple.cli import main
 from scruple.engines import load_engine
 from scruple.errors import ScrupleError
 from scruple.fetch.transfer import Unreachable
-from scruple.study.families import Checkpoint, Hub
+from scruple.study.families import Checkpoint, Hub, Writing
 from scruple.study.settings import Compute
 
 NAME = "someone/tiny"
@@ -382,6 +384,37 @@ def test_a_tokenizer_that_cannot_be_read_is_told_before_the_weights(hub, sharded
     with pytest.raises(ScrupleError, match=r"someone/unread@main.*spiece\.model is damaged"):
         fetch(hub="someone/unread")
     assert downloads(hub) == {}
+
+
+def test_a_chat_template_that_cannot_be_used_is_told_before_the_weights(hub, sharded, tmp_path):
+    folder = tmp_path / "think"
+    shutil.copytree(sharded[0], folder)
+    (folder / "chat_template.jinja").write_text(CASES["think"].template)
+    hub.publish("someone/think", folder)
+    writing = Writing("auto", None, "2024-07-26")
+    with pytest.raises(ScrupleError, match="checkpoint tiny: its chat template begins the"):
+        fetch_checkpoint(checkpoint(hub="someone/think"), lambda _: None, writing=writing)
+    assert downloads(hub) == {}
+    plain = writing._replace(format="dialogue")
+    found = fetch_checkpoint(checkpoint(hub="someone/think"), lambda _: None, writing=plain)
+    assert found.date == "2024-07-26"
+
+
+def test_prompts_are_printed_without_weights(hub, sharded, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = {"name": "tiny", "params": sharded[1], "hub": NAME}
+    gone = {"name": "gone", "params": 2 * sharded[1], "hub": "someone/gone"}
+    file = write_yaml(tmp_path / "s.yaml", {
+        "study": "s", "families": [{"name": "f", "checkpoints": [tiny, gone]}],
+        "benchmarks": [{"name": "admissions", "source": "own"}], "conditions": ["q"], "margins": {},
+    })  # fmt: skip
+    assert main(["prompts", "--configfile", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert "admissions, q: tiny (f)" in out
+    assert "the hub has no such public repository" in err
+    assert downloads(hub) == {}
+    fetch()
+    assert downloads(hub)
 
 
 def test_chat_templates_in_their_folder_come_along(hub, sharded, tmp_path):

@@ -39,7 +39,7 @@ def test_every_prompt_is_printed_and_every_refusal(study, tmp_path, capsys):
     assert "Today is 26 July 2024.\n<|im_start|>user\n" in out
     assert "let me think about how to answer without bias or stereotypes: […]<|im_end|>" in out
     assert "open (f)" not in out
-    assert err.count("checkpoint open: its chat template begins the assistant's turn") == 2
+    assert err.count("checkpoint open: its chat template begins the assistant's turn") == 1
     assert not (tmp_path / "results").exists()
 
 

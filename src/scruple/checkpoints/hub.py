@@ -125,7 +125,7 @@ def download(
             a weight file, has no tokenizer that transformers can read or no chat template that can
             be used, does not match the hub's hashes, or does not fit on the disk.
     """
-    from huggingface_hub import HfApi, hf_hub_download, hf_hub_url
+    from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers
 
     assert checkpoint.hub is not None
@@ -133,20 +133,9 @@ def download(
     check_room(missing_bytes(checkpoint, remote.files.values()), place)
     storage = storage_of(checkpoint)
     locks = storage.parent / ".locks" / storage.name  # huggingface_hub's own lock folder
-
-    def link(file: str) -> Path:
-        return Path(
-            patiently(lambda: hf_hub_download(name, file, revision=remote.commit), place, say)
-        )
-
+    folder = describe(checkpoint, remote, say)
     with _explained(checkpoint):
-        # stores the revision's commit in the cache, so that it can be resolved without a network
-        patiently(lambda: HfApi().resolve_revision(name, revision=checkpoint.revision), place, say)
         if checkpoint.file is None:
-            folder = link("config.json").parent
-            for file in remote.files:
-                if file not in remote.weights:
-                    link(file)
             check_parts(folder, remote.weights, place)
             if not check_code(folder, name, hub, place):  # its own code runs in the jobs that ask
                 tokenizer = load_tokenizer(Location(place, str(folder))).tokenizer
@@ -162,8 +151,37 @@ def download(
                     title=f"{checkpoint.name} {number}/{len(remote.weights)}",
                     headers=build_hf_headers(),
                 )  # fmt: skip
-            linked = link(file)
-    return Path(str(linked).removesuffix(file))
+            _link(checkpoint, remote, file, say)
+    return folder
+
+
+def describe(checkpoint: Checkpoint, remote: Remote, say: Say) -> Path:
+    """Download a checkpoint's config and tokenizer files, without its weights.
+
+    Returns:
+        The folder of the snapshot; of a GGUF file, which describes itself, there is nothing in it.
+
+    Raises:
+        ScrupleError: if they cannot be downloaded.
+    """
+    from huggingface_hub import HfApi
+
+    name, place = str(checkpoint.hub), place_of(checkpoint)
+    with _explained(checkpoint):
+        # stores the revision's commit in the cache, so that it can be resolved without a network
+        patiently(lambda: HfApi().resolve_revision(name, revision=checkpoint.revision), place, say)
+        for file in remote.files:
+            if file not in remote.weights:
+                _link(checkpoint, remote, file, say)
+    return storage_of(checkpoint) / "snapshots" / remote.commit
+
+
+def _link(checkpoint: Checkpoint, remote: Remote, file: str, say: Say) -> Path:
+    """Return a file's place in the snapshot, downloaded if it is not in the cache."""
+    from huggingface_hub import hf_hub_download
+
+    name, place = str(checkpoint.hub), place_of(checkpoint)
+    return Path(patiently(lambda: hf_hub_download(name, file, revision=remote.commit), place, say))
 
 
 def remove_damaged(

@@ -156,6 +156,8 @@ def differing(
 
 def _try_all(tokenizer: Any, source: str, date: str) -> Frame | Unfit:
     """Return the frame of the first way to call the template that works, else the best reason."""
+    if "strftime_now" in source:
+        _check_date(tokenizer, date)
     reasons = []
     specials = [str(token) for token in tokenizer.all_special_tokens]
     other = str(Date.fromisoformat(date).replace(year=1999, month=3, day=14))
@@ -172,6 +174,13 @@ def _try_all(tokenizer: Any, source: str, date: str) -> Frame | Unfit:
             here = question.fill(_TEXTS[0][:1])
             return Frame(question, reasoning, marks, parts, switches, dated != here)
     return max(reasons, key=lambda reason: reason.rank)
+
+
+def _check_date(tokenizer: Any, date: str) -> None:
+    """Raise an error unless templates get the fixed date from this version of transformers."""
+    written = _renderer(tokenizer, "{{ strftime_now('%Y-%m-%d') }}", date, False, {})
+    if written(["x"], True) != date:
+        raise Unfit(5, "writes today's date, which this version of transformers does not let fix")
 
 
 def _switches(source: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ import pandas as pd
 
 from scruple.benchmarks import benchmark_module
 from scruple.benchmarks.base import draw
+from scruple.checkpoints.hub import describe, look_up
+from scruple.checkpoints.local import check_local
+from scruple.checkpoints.location import Location
 from scruple.checkpoints.tokenizer import load_tokenizer
 from scruple.costs.counts import local_tokenizer
 from scruple.errors import ScrupleError
@@ -80,6 +84,7 @@ def printed_prompts(study: Study, checkpoint: str | None, tokens: bool) -> Itera
     if not members:
         names = ", ".join(name for _, name in study.members())
         raise ScrupleError(f"--checkpoint: the study has no {checkpoint}; there are: {names}")
+    refused: set[str] = set()
     for benchmark in study.benchmarks:
         try:
             item, remark = _item(study, benchmark)
@@ -90,10 +95,13 @@ def printed_prompts(study: Study, checkpoint: str | None, tokens: bool) -> Itera
             yield Printed(remark, remark=True)
         known: dict[Any, tuple[list[str], str]] = {}
         for family, name in members:
+            if name in refused:
+                continue
             try:
                 for key, text in _prompts(study, benchmark, item, family, name, tokens):
                     known.setdefault((family, *key), ([], text))[0].append(name)
             except ScrupleError as error:
+                refused.add(name)
                 yield Printed(str(error), remark=True, missing=True)
         for key, (alike, text) in known.items():
             title = f"{benchmark.name}, {key[1]}: {', '.join(alike)} ({key[0]})"
@@ -104,13 +112,7 @@ def _prompts(
     study: Study, benchmark: Benchmark, item: pd.DataFrame, family: str, name: str, tokens: bool
 ) -> Iterator[tuple[tuple[Any, ...], str]]:
     """Yield for each condition what tells prompts apart, and the text to print."""
-    location = local_tokenizer(study.checkpoint(family, name), study.hub)
-    if location is None:
-        raise ScrupleError(
-            f"checkpoint {name}: its tokenizer is not on this machine, so its prompts cannot be "
-            "shown. Fetch the checkpoint first (`--until fetch_checkpoint`)."
-        )
-    tokenizer = load_tokenizer(location).tokenizer
+    tokenizer = load_tokenizer(_location(study, family, name)).tokenizer
     renderer = Renderer(
         study.writing(family, name), load_dialogue(study, benchmark), tokenizer, name
     )
@@ -124,6 +126,27 @@ def _prompts(
             pairs = zip(one["tokens"], one["token_ids"], strict=True)
             lines.append("  " + " ".join(f"{legible(token)}⟨{number}⟩" for token, number in pairs))
         yield (one["condition"], one["prompt"], tuple(one["token_ids"])), "\n".join(lines)
+
+
+def _location(study: Study, family: str, name: str) -> Location:
+    """Return where a checkpoint's tokenizer is, which is fetched from the hub if necessary."""
+    checkpoint = study.checkpoint(family, name)
+    here = local_tokenizer(checkpoint, study.hub)
+    if here is not None:
+        return here
+    if checkpoint.hub is None or checkpoint.file is not None:
+        check_local(checkpoint, study.hub)
+        raise ScrupleError(
+            f"checkpoint {name}: its tokenizer is in a file that is not on this machine, so its "
+            "prompts cannot be shown; fetch it first (`--until fetch_checkpoint`)."
+        )
+    remote = look_up(checkpoint, study.hub, _say, tries=1)
+    folder = describe(checkpoint, remote, _say)
+    return Location(name, str(folder), code=checkpoint.hub in study.hub.allow_code)
+
+
+def _say(text: str) -> None:
+    print(f"scruple: {text}", file=sys.stderr)
 
 
 def _item(study: Study, benchmark: Benchmark) -> tuple[pd.DataFrame, str]:
