@@ -7,8 +7,9 @@ from typing import Any
 
 from scruple.errors import ScrupleError
 from scruple.prompts.files import Dialogue, Turns
+from scruple.prompts.frame import Frame, Unfit
 from scruple.prompts.marks import Marks, line
-from scruple.prompts.template import Frame, Unfit, differing, learn
+from scruple.prompts.template import differing, learn
 from scruple.study.families import Writing
 
 
