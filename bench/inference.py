@@ -29,6 +29,7 @@ from common import (
     manifest_of,
     matmul_rate,
     measured,
+    renderer_of,
     silent,
     some,
     study_of,
@@ -128,7 +129,8 @@ def ours(study: Study, items: pd.DataFrame, engine: Any, store: Path) -> dict[st
     record: dict[str, Any] = {}
     with measured(record):
         stored = StoredEngine(recorded, Store(store))
-        rows = pd.concat(respond(study, entry, items, stored, "chat", "smollm2", silent))
+        writer = renderer_of(study, engine.tokenizer)
+        rows = pd.concat(respond(study, entry, items, stored, writer, "smollm2", silent))
     record["rows"] = len(rows)
     record["people"] = float(items["weight"].sum()) * len(study.conditions)
     record |= count_tokens(recorded.asked, engine.tokenizer, PACK)
@@ -193,7 +195,8 @@ def sampled(
     """Sample reasoning for the same prompts on both sides."""
     recorded = Generating(engine)
     with contextlib.suppress(Done):
-        list(respond(study, study.benchmarks[0], items, recorded, "chat", "smollm2", silent))
+        writer = renderer_of(study, engine.tokenizer)
+        list(respond(study, study.benchmarks[0], items, recorded, writer, "smollm2", silent))
     two: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=folder) as docs:
         texts = continue_texts(lm, recorded.requests, study.decoding, Path(docs))

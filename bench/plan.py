@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import machine, manifest_of, silent, study_of, summary, write
+from common import machine, manifest_of, renderer_of, silent, study_of, summary, write
 
 import psutil
 import torch
@@ -26,9 +26,8 @@ from scruple.costs.workload import estimate
 from scruple.engines import GenerateRequest, load_engine
 from scruple.engines.choose import PACK
 from scruple.engines.prefix_tree import count_nodes, plan_packs
+from scruple.engines.tokens import tokenise_prompts
 from scruple.checkpoints.tokenizer import load_tokenizer
-from scruple.prompts.files import load_dialogue
-from scruple.prompts.rendering import Renderer
 from scruple.responses.table import respond
 from scruple.study.architecture import Shape
 from scruple.fetch.sources import files_of, local_path
@@ -86,11 +85,10 @@ def main() -> None:
     table = module.read(files, entry).table
     items = draw(table, module.SAMPLING_UNIT, args.items, asked.seed, module.STRATA)
     reader = load_tokenizer(manifest.location)
-    exact = count(asked, entry, items, reader, "chat", silent)
+    exact = count(asked, entry, items, reader, Writing("chat", None, asked.date), silent)
     guess = estimate(asked, entry, items["weight"].tolist())
     reasoning = study(["q", "q+if+cot"], args.tokens, args.items)
-    writing = Writing("chat", None, reasoning.date)
-    renderer = Renderer(writing, load_dialogue(reasoning, entry), reader.tokenizer, "smollm2")
+    renderer = renderer_of(reasoning, reader.tokenizer)
     openings = [
         ask for asks in pieces(reasoning, entry, items) for ask in asks
         if ask.reasons and ask.keys[3] == "letter"
@@ -101,17 +99,14 @@ def main() -> None:
         )
         for i, ask in enumerate(openings)
     ]
-    prompts = [
-        tuple(reader.tokenizer(request.prompt, add_special_tokens=request.special)["input_ids"])
-        for request in requests
-    ]
+    prompts = tokenise_prompts(reader.tokenizer, requests)
     opened = sum(count_nodes(pack) for pack in plan_packs(sorted(set(prompts)), PACK))
     length = sum(map(len, prompts)) / len(prompts) + args.tokens / 2
     rounds = []
     for number in range(args.rounds + 1):
         here = card()
         start = time.perf_counter()
-        list(respond(asked, entry, items, engine, "chat", "smollm2", silent))
+        list(respond(asked, entry, items, engine, renderer, "smollm2", silent))
         reading = time.perf_counter() - start
         start = time.perf_counter()
         found = engine.generate(requests, reasoning.decoding, silent())

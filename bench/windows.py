@@ -22,6 +22,7 @@ from common import (
     items_of,
     machine,
     measured,
+    renderer_of,
     silent,
     some,
     study_of,
@@ -67,7 +68,8 @@ def main() -> None:
     study = study_of({"name": "bbq", "source": "upstream" if args.data else "own"}, CONDITIONS)
     items = some(items_of(study, args.data), args.items, 0)
     recorded = Recorded(_Counts())
-    list(respond(study, study.benchmarks[0], items, recorded, "dialogue", "model", silent))
+    writer = renderer_of(study, None, "dialogue")
+    list(respond(study, study.benchmarks[0], items, recorded, writer, "model", silent))
     requests = [request for piece in recorded.asked for request in piece]
     tokenizer, load = source_of(args, requests)
     packed, plain = (TransformersEngine(load(), tokenizer) for _ in range(2))
