@@ -218,6 +218,32 @@ CASES = {
     "no such name": Case(CHATML + OPENS, refused="'rag' does not exist; there are: default", name="rag"),
     "no generation prompt": Case(CHATML, refused="does not open the assistant's turn"),
     "think": Case(CHATML + THINKS, refused="with <think> and leaves it open"),
+    "effort that is written": Case(
+        "Effort: {{ reasoning_effort | default('medium') }}\n" + CHATML + SWITCH,
+        lambda texts: chatml(
+            texts, "Effort: medium\n", "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+        ),
+        ends=END, facts={"thought_closed_by": {"enable_thinking": False}},
+    ),
+    "budget that is written": Case(
+        "Think for {{ thinking_budget | default(99) }} tokens.\n" + CHATML
+        + SWITCH.replace("enable_thinking", "thinking_budget"),
+        lambda texts: chatml(
+            texts, "Think for 0 tokens.\n", "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+        ),
+        ends=END, facts={"thought_closed_by": {"thinking_budget": 0}},
+    ),
+    "ends the turn that it opens": Case(
+        CHATML + OPENS + "{{ eos_token }}", refused="goes on with '</s>'"
+    ),
+    "answers itself": Case(
+        CHATML + OPENS + "<answer>A</answer>", refused="goes on with '<answer>A</answer>'"
+    ),
+    "surrogates": Case("{{ '\\ud800' }}" + CHATML + OPENS, refused="no text can have"),
+    "dated by the day": Case(
+        "{{ strftime_now('%d') }} " + CHATML + OPENS, lambda texts: chatml(texts, "26 "),
+        ends=END, facts={"date": "2024-07-26"},
+    ),
     "drops turns": Case(LAST + CHATML + OPENS, refused="drops or changes the question"),
     "drops reasoning": Case(
         CHATML.replace("{{ m.content }}", "{{ m.content if m.role == 'user' }}") + OPENS,

@@ -71,6 +71,17 @@ def test_what_old_versions_saved_beside_the_weights_is_passed_over(neox, tmp_pat
     assert one == two
 
 
+def test_a_vocabulary_of_another_size_than_the_weights(neox, tmp_path):
+    path, params = neox
+    folder = tmp_path / "larger"
+    shutil.copytree(path, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["vocab_size"] += 64
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ScrupleError, match=r"lacks \d+ weights that its config.json asks.*embed"):
+        load(folder, params)
+
+
 def test_which_weights_no_model_needs():
     harmless = [
         "h.0.attn.bias", "transformer.h.11.attn.masked_bias", "h.3.attn.attention.bias",

@@ -7,6 +7,7 @@ from cells import CASES, tokenizer_of
 from conftest import write_yaml
 
 from scruple.cli import main
+from scruple.workflow.prompts import visible
 
 OWN = [
     {"name": "bbq", "source": "own", "scoring": ["text"]},
@@ -69,8 +70,15 @@ def test_faults_of_the_config_are_one_message(study, tmp_path, capsys):
         file = write_yaml(tmp_path / "s.yaml", {**study, **change})
         assert main(["prompts", "--configfile", str(file)]) == 1
         assert part in capsys.readouterr().err
+    (tmp_path / "s.yaml").write_text("study: s\ndate: 2024-02-30\n")
+    assert main(["prompts", "--configfile", str(tmp_path / "s.yaml")]) == 1
+    assert "not valid YAML: day is out of range" in capsys.readouterr().err
     (tmp_path / "s.yaml").write_text("- a list")
     assert main(["prompts", "--configfile", str(tmp_path / "s.yaml")]) == 1
     assert "is no mapping" in capsys.readouterr().err
     assert main(["prompts", "--configfile", str(tmp_path / "absent.yaml")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    assert visible("a\n\tb\x1b[31m c\u200b") == "a\n\tb\\x1b[31m c\\u200b"

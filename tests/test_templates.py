@@ -18,7 +18,7 @@ from scruple.errors import ScrupleError
 from scruple.fetch.sources import files_of, local_path
 from scruple.prompts import guard
 from scruple.prompts.files import Turns, load_dialogue
-from scruple.prompts.marks import Marks, turn_marks, unclosed
+from scruple.prompts.marks import Marks, turn_marks, without_thoughts
 from scruple.prompts.rendering import Renderer
 from scruple.responses.trials import build_trials
 from scruple.study.families import Writing
@@ -170,12 +170,18 @@ def test_where_a_turn_ends():
     assert finish(" yes<|im_end|>", chat).ended == "end"
     assert finish(" yes<|im_start|>", chat).ended == "turn"
     assert finish(" yes, Human: no", spelled).text == " yes, Human: no"
+    # a mark that is a token can be spelled out, and other special tokens stay
+    spell = [tokens_by_hand("byte level", one, False)[0] for one in "</s>"]
+    request = GenerateRequest("g", "go:", 0, True, chat)
+    found = texts.finish(request, start, [*tokens_by_hand("byte level", " no", False), *spell])
+    assert (found.text, found.ended) == (" no", "end")
+    assert finish(" a<think>b</think>c<s>d", chat).text == " a<think>b</think>c<s>d"
     for text, ended in ((" yes<end_of_turn>", "end"), (" yes\n\nHuman:", "turn"),
                         (" yes<start_of_turn>", "turn"), (" yes\nHuman: <end_of_turn>", "turn")):  # fmt: skip
         found = finish(text, spelled)
         assert (found.text, found.ended) == (" yes", ended)
     assert set(texts.ending(chat).tokens.values()) == {"end", "turn"}
-    assert texts.ending(chat).texts == {}
+    assert texts.ending(chat).texts == {"<|im_start|>": "turn", "<|im_end|>": "end", "</s>": "end"}
     assert texts.ending(spelled).longest > len("<start_of_turn>")
 
 
@@ -184,7 +190,11 @@ def test_where_a_turn_ends():
     [
         ("<|eot|><|start|>assistant<|end_header|>\n\n", "<|eot|><|start|>user<|end_header|>\n\n",
          "<|eot|>", ("<|eot|>",), ("<|start|>", "<|end_header|>")),
-        (" ASSISTANT: ", "</s>USER: ", "</s>", ("</s>",), ("\nUSER:", "\nASSISTANT:")),
+        (" ASSISTANT: ", "</s>USER: ", "</s>", ("</s>",),
+         ("\nUSER:", " ASSISTANT:", "\nASSISTANT:")),
+        (" ASSISTANT: ", " USER: ", "", (), (" USER:", "\nUSER:", " ASSISTANT:", "\nASSISTANT:")),
+        ("\nアシスタント：", "\nユーザー：", "\n", (), ("\nユーザー：", "\nアシスタント：")),
+        ("\nassistant\n", "\nuser\n", "\n", (), ("\nuser\n", "\nassistant\n")),
         ("\n\n### Response:\n", "\n\n### Instruction:\n", "\n\n", (),
          ("\n### Instruction:", "\n### Response:")),
         ("<|assistant|>\n<think></think>\n", "<|user|>\n", "", (), ("<|user|>", "<|assistant|>")),
@@ -196,20 +206,21 @@ def test_marks_of_a_turn(opening, between, tail, ends, starts):
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "left", "opened"),
     [
-        ("<|im_start|>assistant\n<think>\n", ["im start", "think"]),
-        ("<think>\n\n</think>\n", []),
-        ("<|START_THINKING|><|END_THINKING|>", []),
-        ("<|inner_prefix|>", ["inner prefix"]),
-        ("[THINK]", ["think"]),
-        ("◁think▷", ["think"]),
-        ("<｜Assistant｜></think>", ["assistant"]),
-        ("<seed:think>", ["seed:think"]),
+        ("<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n", "<think>"),
+        ("<|a|><think>\n\n</think>\nx", "<|a|>\nx", ""),
+        ("<|START_THINKING|> no <|END_THINKING|>", "", ""),
+        ("x<|inner_prefix|>", "x", "<|inner_prefix|>"),
+        ("[THINK]", "", "[THINK]"),
+        ("◁think▷", "", "◁think▷"),
+        ("<｜Assistant｜></think>", "<｜Assistant｜>", ""),
+        ("<seed:think>a</seed:think></s>", "</s>", ""),
+        ("<answer>b</answer>", "<answer>b</answer>", ""),
     ],
 )
-def test_what_a_text_leaves_open(text, left):
-    assert unclosed(text) == left
+def test_texts_without_their_thoughts(text, left, opened):
+    assert without_thoughts(text) == (left, opened)
 
 
 def test_a_template_that_treats_some_texts_in_its_own_way():
@@ -218,7 +229,7 @@ def test_a_template_that_treats_some_texts_in_its_own_way():
     plain = Turns("How many?", None, "", "It is")
     renderer.check([plain])
     with pytest.raises(
-        ScrupleError, match=r"changes the text of this prompt: 'Is </think> a tag\?'"
+        ScrupleError, match=r"treats this prompt unlike others: 'Is </think> a tag\?'"
     ):
         renderer.check([plain, Turns("Is </think> a tag?", None, "", "It is")])
     # what a model writes is kept whole all the same

@@ -356,6 +356,7 @@ PAGE = {
     "about_prompts": "One complete prompt per condition, of the first item, for the largest "
     "checkpoint of each family and stage;\nthose of every checkpoint are in "
     "results/{study}/responses/, in the .json file beside its responses.",
+    "reasoned": "The reasoning is sampled as its continuation. Then the answer is read:",
     "candidates": "scored as its continuation:",
     "number_of_tokens": "{number} tokens",
     # single responses

@@ -21,16 +21,23 @@ class Ending:
 
     Attributes:
         tokens: token → why the continuation ends there.
-        texts: text → why the continuation ends there; for marks that are no single token.
+        texts: text → why the continuation ends there: every mark, since a model may spell out one
+            that is a token of its own.
+        last: the tokens that may complete one of the texts; None for any.
     """
 
     tokens: dict[int, Reason]
     texts: dict[str, Reason]
+    last: frozenset[int] | None = None
 
     @property
     def longest(self) -> int:
         """Return the number of last tokens in which any of the texts can be found."""
         return max((len(text.encode()) + 1 for text in self.texts), default=0)
+
+    def may_complete(self, token: int) -> bool:
+        """Return whether a token may complete one of the texts."""
+        return bool(self.texts) and (self.last is None or token in self.last)
 
 
 class Continuations:
@@ -46,17 +53,15 @@ class Continuations:
         """Return what ends a continuation: end tokens, and the marks of a turn."""
         if marks not in self._known:
             tokens: dict[int, Reason] = dict.fromkeys(self._ends, "end")
-            texts: dict[str, Reason] = {}
+            texts: dict[str, Reason] = dict.fromkeys(marks.starts, "turn")
+            for name in (*marks.ends, self._tokenizer.eos_token):
+                if name:
+                    texts[name] = "end"
             added = self._tokenizer.get_added_vocab()
-            reasons: dict[str, Reason] = dict.fromkeys(marks.starts, "turn")
-            for name in marks.ends:
-                reasons[name] = "end"
-            for name, reason in reasons.items():
+            for name, reason in texts.items():
                 if name in added:
                     tokens.setdefault(added[name], reason)
-                else:
-                    texts[name] = reason
-            self._known[marks] = Ending(tokens, texts)
+            self._known[marks] = Ending(tokens, texts, self._completing(texts))
         return self._known[marks]
 
     def finish(
@@ -64,7 +69,9 @@ class Continuations:
     ) -> Generation:
         """Return sampled tokens as text, without end token and cut where the turn ends.
 
-        The number of tokens includes those of a text that ends the turn, but not an end token.
+        The text is what the model wrote, special tokens included, so that it is read again as the
+        same tokens. The number of tokens includes those of a text that ends the turn, but not an
+        end token.
 
         Args:
             request: the request, with the prompt's text and the marks of the turn.
@@ -83,6 +90,19 @@ class Continuations:
             text = text.rstrip("\ufffd")  # the limit may cut a character into halves
         return Generation(text.rstrip(), length, reason or "length")
 
+    def _completing(self, texts: Iterable[str]) -> frozenset[int] | None:
+        """Return the tokens that may complete one of some texts; None if that cannot be said.
+
+        Vocabularies write ASCII characters as they are. Tokens for single bytes (`<0x5D>`) count.
+        """
+        ends = {text[-1] for text in texts}
+        if not all(end.isascii() and end.isprintable() for end in ends):
+            return None
+        words = self._tokenizer.get_vocab().items()
+        return frozenset(
+            number for word, number in words if word.startswith("<0x") or ends & set(word)
+        )
+
     def _after(self, written: str, prompt: Sequence[int], sampled: Sequence[int]) -> str:
         """Return the text of sampled tokens where they stand, behind the prompt.
 
@@ -98,7 +118,7 @@ class Continuations:
         before = [int(token) for token in prompt[-_BEFORE:]]
         alone, both = (
             self._tokenizer.decode(
-                ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+                ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
             )
             for ids in (before, [*before, *sampled])
         )

@@ -133,7 +133,7 @@ class Sampler:
     def _stopped(self, rows: list[_Row]) -> list[bool]:
         """Return for each row whether its last token ends it, or completes a text that does."""
         found = [row.tokens[-1] in row.ending.tokens for row in rows]
-        searched = [place for place, row in enumerate(rows) if row.ending.texts]
+        searched = [k for k, row in enumerate(rows) if row.ending.may_complete(row.tokens[-1])]
         tails = [rows[place].tokens[-rows[place].ending.longest :] for place in searched]
         texts = self._tokenizer.batch_decode(tails) if tails else []
         for place, text in zip(searched, texts, strict=True):

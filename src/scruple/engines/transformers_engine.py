@@ -55,6 +55,7 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> Trans
         "dtype": dtype_of(compute, device),
         "output_loading_info": True,
         "weights_only": True,
+        "ignore_mismatched_sizes": True,  # `check_weights` refuses them, by name
     }
     if device == "cuda":
         weights["device_map"] = "auto"

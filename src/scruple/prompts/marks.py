@@ -1,19 +1,20 @@
 """The marks in what a chat template writes around texts: what they open, and where a turn ends.
 
-A mark is a tag such as `<think>`, `<|im_end|>`, `[INST]` or `</s>`, or another special token of the
-tokenizer.
+A mark is a tag such as `<think>`, `<|im_end|>`, `[INST]` or `</s>`, another special token of the
+tokenizer, or the name of a speaker such as `USER:`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _TAG = re.compile(r"[<\[◁【⟨]([|｜/ ]*)([^<>\[\]◁▷【】⟨⟩|｜\n]{1,40}?)[|｜ ]*[>\]▷】⟩]")
-_BLOCK = re.compile(r"([<\[◁【⟨][|｜]?)([\w:]+)([|｜]?[>\]▷】⟩]).*?\1/\2\3", re.DOTALL)
 _PAIRS = (("start", "end"), ("begin", "end"), ("open", "close"), ("prefix", "suffix"))
 """Words that make two tags a pair: `<|im_start|>` is closed by `<|im_end|>`."""
+_THOUGHT = re.compile(r"think|thought|reason|inner|scratch")
+"""Names of tags around a thought."""
 
 
 @dataclass(frozen=True)
@@ -29,30 +30,16 @@ class Marks:
     starts: tuple[str, ...] = ()
 
 
-def unclosed(text: str) -> list[str]:
-    """Return the names of the tags that a text opens and does not close, in order.
-
-    A tag is closed by the same name with a slash (`</think>`, `[/INST]`) or by its counterpart
-    (`<|START_THINKING|>` by `<|END_THINKING|>`). A closing tag without an opening is ignored. A tag
-    that has no counterpart, such as `<|user|>`, counts as opened.
-    """
-    opened: list[str] = []
-    for tag in _TAG.finditer(text):
-        closes = _closes(tag)
-        matching = [place for place, name in enumerate(opened) if name in closes]
-        if matching:
-            del opened[matching[-1]]
-        elif not closes:
-            opened.append(_name(tag))
-    return opened
-
-
 def _name(tag: re.Match[str]) -> str:
     return re.sub(r"[_▁\s]+", " ", tag[2]).strip().lower()
 
 
 def _closes(tag: re.Match[str]) -> set[str]:
-    """Return the names of the tags that a tag can close; empty for a tag that opens."""
+    """Return the names of the tags that a tag can close; empty for a tag that opens.
+
+    A tag is closed by the same name with a slash (`</think>`, `[/INST]`) or by its counterpart
+    (`<|START_THINKING|>` by `<|END_THINKING|>`).
+    """
     name = _name(tag)
     if "/" in tag[1]:
         return {name}
@@ -60,14 +47,28 @@ def _closes(tag: re.Match[str]) -> set[str]:
     return changed - {name}
 
 
-def without_blocks(text: str) -> str:
-    """Return a text without its closed thoughts, such as `<think>…</think>`."""
-    return _BLOCK.sub("", text)
+def without_thoughts(text: str) -> tuple[str, str]:
+    """Return a text without its thoughts, and the tag of a thought that it leaves open, if any.
 
-
-def bare(text: str) -> str:
-    """Return what is left of a text without closed thoughts, tags and whitespace."""
-    return re.sub(r"\s+", "", _TAG.sub("", _BLOCK.sub("", text)))
+    A closed thought (`<think>…</think>`) is left out with what is in it, and so is a tag that
+    closes a thought which was not opened, as some templates write to have none.
+    """
+    kept: list[str] = []
+    opened: list[str] = []
+    start = 0
+    for tag in _TAG.finditer(text):
+        if not _THOUGHT.search(_name(tag)):
+            continue
+        if not opened:
+            kept.append(text[start : tag.start()])
+        if not _closes(tag):
+            opened.append(tag[0])
+        elif opened:
+            opened.pop()
+        start = tag.end()
+    if not opened:
+        kept.append(text[start:])
+    return "".join(kept), opened[-1] if opened else ""
 
 
 def turn_marks(opening: str, between: str, tail: str, known: Iterable[str] = ()) -> Marks:
@@ -81,7 +82,7 @@ def turn_marks(opening: str, between: str, tail: str, known: Iterable[str] = ())
     """
     pattern = _pattern(known)
     after = re.split(pattern, between)
-    before = re.split(pattern, _BLOCK.sub("", opening))
+    before = re.split(pattern, without_thoughts(opening)[0])
     ends: list[str] = []
     if len(after) > 1 and not after[0].strip():
         tag = _TAG.fullmatch(after[1])
@@ -89,10 +90,27 @@ def turn_marks(opening: str, between: str, tail: str, known: Iterable[str] = ())
             ends = [after[1]]
     opens = [mark for mark in before[1::2] if not (tag := _TAG.fullmatch(mark)) or not _closes(tag)]
     starts = [mark for mark in (*after[1::2], *opens) if mark not in ends]
-    starts += [line(text) for text in (*after[::2], *before[::2]) if re.search(r"\w.*:\s*$", text)]
+    tagless = len(after) == len(before) == 1
+    for text in (*after[::2], *before[::2]):
+        starts += _labels(text, tagless)
     if not ends and not starts and between.strip():
         starts = [line(between)]
     return Marks(tuple(ends), tuple(dict.fromkeys(starts)))
+
+
+def _labels(text: str, tagless: bool) -> Iterator[str]:
+    """Yield the marks of a speaker's name: with a colon, or alone on a line if there are no tags.
+
+    A name that does not begin a line is a mark with the blank before it, and at the beginning of a
+    line as well.
+    """
+    label = text.strip()
+    if re.search(r"\w[^\w\n]*[:：]$", label):
+        if "\n" not in text[: len(text) - len(text.lstrip())] and text[:1].isspace():
+            yield f" {label}"
+        yield line(label)
+    elif tagless and re.search(r"^\s*\n\s*\S[^\n]*\n\s*$", text):
+        yield f"{line(label)}\n"
 
 
 def _pattern(known: Iterable[str]) -> str:

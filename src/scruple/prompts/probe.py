@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date as Date
 from datetime import datetime
 from typing import Any
 
 from scruple.prompts.frame import Around, Frame, Texts, Unfit
-from scruple.prompts.marks import bare, turn_marks, unclosed, without_blocks
+from scruple.prompts.marks import turn_marks, without_thoughts
 
 _LONGEST = 1_000_000
 """The most characters that a template may write for one of the short conversations."""
 _ROLES = ("user", "assistant", "user")
 _PARTS = ("the question", "the reasoning", "the question after the reasoning")
 _THOUGHT = r"(?<![\w.<\[/|])\w*(?:think|thought|reason)\w*"
-"""A variable of a template, or the name of a tag, that has to do with thoughts."""
+"""The name of a variable of a template that has to do with thoughts."""
+_OTHER_DATES = ("1999-03-14", "2011-11-02")
+"""Dates that differ in everything from each other; a template that writes the date shows one."""
 
 
 def probe(tokenizer: Any, source: str, date: str) -> Frame | Unfit:
@@ -29,20 +30,35 @@ def probe(tokenizer: Any, source: str, date: str) -> Frame | Unfit:
         _check_date(tokenizer, date)
     reasons = []
     specials = [str(token) for token in tokenizer.all_special_tokens]
-    other = str(Date.fromisoformat(date).replace(year=1999, month=3, day=14))
     for parts in (False, True):
         for switches in _switches(source):
             render = renderer(tokenizer, source, date, parts, switches)
             try:
                 question, reasoning, tail = _look(render)
+                _check_unwritten(tokenizer, source, date, parts, switches, reasoning)
             except Unfit as error:
                 reasons.append(error)
                 continue
             marks = turn_marks(reasoning.pieces[1], reasoning.pieces[2], tail, specials)
-            dated = renderer(tokenizer, source, other, parts, switches)(_TEXTS[0][:1], True)
-            here = question.fill(_TEXTS[0][:1])
-            return Frame(question, reasoning, marks, parts, switches, dated != here)
+            dated = any(
+                renderer(tokenizer, source, other, parts, switches)(_TEXTS[0][:n], True)
+                != render(_TEXTS[0][:n], True)
+                for other in _OTHER_DATES
+                for n in (1, 3)
+            )
+            return Frame(question, reasoning, marks, parts, switches, dated)
     return max(reasons, key=lambda reason: reason.rank)
+
+
+def _check_unwritten(
+    tokenizer: Any, source: str, date: str, parts: bool, switches: Mapping[str, Any], seen: Around
+) -> None:
+    """Raise an error if the template writes out the value of a switch that was set to false."""
+    if False not in switches.values():
+        return
+    other = renderer(tokenizer, source, date, parts, dict.fromkeys(switches, 0))
+    if _pieces(other(_TEXTS[0], True), _TEXTS[0]) != seen.pieces:
+        raise Unfit(3, f"writes the value of {' and '.join(switches)} into the prompt")
 
 
 def _check_date(tokenizer: Any, date: str) -> None:
@@ -56,9 +72,10 @@ def _switches(source: str) -> Iterator[dict[str, Any]]:
     """Yield ways to set the variables of a template that may have to do with thoughts."""
     yield {}
     names = sorted(set(re.findall(_THOUGHT, source)))
-    for value in (False, "none", 0):
-        if names:
-            yield dict.fromkeys(names, value)
+    for value in (False, 0, "none"):
+        yield from ({name: value} for name in names)
+    if len(names) > 1:
+        yield dict.fromkeys(names, False)
 
 
 def renderer(
@@ -86,6 +103,10 @@ def renderer(
             raise
         except Exception as error:  # a template may raise anything
             raise Unfit(0, f"fails: {error or type(error).__name__}") from None
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unfit(0, "writes characters that no text can have (surrogates)") from None
         if len(text) > _LONGEST + sum(map(len, texts)):
             raise Unfit(0, f"writes {len(text):,} characters around a few words")
         return str(text)
@@ -166,14 +187,15 @@ def _check_opening(written: str, opening: str) -> None:
     """
     if not opening.strip():
         raise Unfit(2, "does not mark where the assistant's turn begins")
-    found, wanted = (re.sub(r"\s+", "", without_blocks(text)) for text in (written, opening))
-    thoughts = [name for name in unclosed(wanted) if re.search(_THOUGHT, name)]
+    (found, open_now), (wanted, open_then) = map(without_thoughts, (written, opening))
+    thought = open_now or open_then
+    if thought:
+        raise Unfit(4, f"begins the assistant's turn with {thought} and leaves it open")
+    found, wanted = (re.sub(r"\s+", "", text) for text in (found, wanted))
     if not found.startswith(wanted):
         raise Unfit(
             3, f"does not open the assistant's turn: it writes {written.strip()!r}, and "
             f"{opening.strip()!r} before an answer that is given"
         )  # fmt: skip
-    extra = found.removeprefix(wanted)
-    if thoughts or unclosed(extra) or bare(extra):
-        what = extra or f"<{thoughts[0]}>"
-        raise Unfit(4, f"begins the assistant's turn with {what} and leaves it open")
+    if extra := found.removeprefix(wanted):
+        raise Unfit(3, f"opens the assistant's turn and goes on with {extra!r}")

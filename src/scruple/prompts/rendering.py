@@ -84,7 +84,7 @@ class Renderer:
         except Unfit as error:
             raise self._refusal(str(error)) from None
         if place is not None:
-            raise self._refusal(f"changes the text of this prompt: {conversations[place][0]!r}")
+            raise self._refusal(f"treats this prompt unlike others: {conversations[place][0]!r}")
 
     def facts(self) -> dict[str, Any]:
         """Return how turns are written, as plain data for the record."""

@@ -14,7 +14,7 @@ from scruple.prompts.frame import Frame, Texts, Unfit
 from scruple.prompts.guard import Stopped, guarded
 from scruple.prompts.probe import probe, renderer
 
-_learned: dict[tuple[Any, ...], Frame] = {}
+_learned: dict[tuple[Any, ...], Frame | Unfit] = {}
 
 
 def learn(tokenizer: Any, name: str | None, date: str) -> Frame:
@@ -29,16 +29,17 @@ def learn(tokenizer: Any, name: str | None, date: str) -> Frame:
         Unfit: if the template cannot be used.
     """
     source = choose(tokenizer.chat_template, name)
-    key = source, date, repr(sorted(map(repr, tokenizer.special_tokens_map.items())))
+    named = sorted(map(repr, tokenizer.special_tokens_map.items()))
+    key = source, date, *named, *sorted(map(str, tokenizer.all_special_tokens))
     if key not in _learned:
         try:
-            found = guarded(lambda: probe(tokenizer, source, date))
+            _learned[key] = guarded(lambda: probe(tokenizer, source, date))
         except Stopped as error:
-            raise Unfit(0, f"fails: {error}") from None
-        if isinstance(found, Unfit):
-            raise found
-        _learned[key] = found
-    return _learned[key]
+            _learned[key] = Unfit(0, f"fails: {error}")
+    found = _learned[key]
+    if isinstance(found, Unfit):
+        raise Unfit(found.rank, found.text)
+    return found
 
 
 def choose(templates: Any, name: str | None) -> str:

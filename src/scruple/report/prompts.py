@@ -29,6 +29,7 @@ def complete_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
             {
                 "condition": prompt["condition"],
                 "prompt": prompt["prompt"],
+                "asked": prompt.get("asked", ""),
                 "candidates": [form for forms in prompt["candidates"].values() for form in forms],
                 "tokens": list(
                     zip(prompt["token_ids"], map(legible, prompt["tokens"]), strict=True)

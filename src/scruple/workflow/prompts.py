@@ -23,6 +23,7 @@ from scruple.prompts.check import check_prompts
 from scruple.prompts.files import load_dialogue
 from scruple.prompts.rendering import Renderer
 from scruple.responses.examples import examples, legible
+from scruple.responses.trials import build_trials
 from scruple.study.model import ROOT, Study, load_study, read_yaml
 from scruple.study.overrides import check_overrides
 from scruple.study.settings import Benchmark
@@ -105,7 +106,7 @@ def printed_prompts(study: Study, checkpoint: str | None, tokens: bool) -> Itera
                 yield Printed(str(error), remark=True, missing=True)
         for key, (alike, text) in known.items():
             title = f"{benchmark.name}, {key[1]}: {', '.join(alike)} ({key[0]})"
-            yield Printed(f"{title}\n{'─' * len(title)}\n{text}\n")
+            yield Printed(f"{title}\n{'─' * len(title)}\n{visible(text)}\n")
 
 
 def _prompts(
@@ -116,6 +117,7 @@ def _prompts(
     renderer = Renderer(
         study.writing(family, name), load_dialogue(study, benchmark), tokenizer, name
     )
+    renderer.check([trial.turns for trial in build_trials(study, benchmark, item)])
     scoring = study.primary_scoring(family, benchmark)
     for one in examples(study, benchmark, item, scoring, renderer, tokenizer):
         forms = " | ".join(repr(form) for each in one["candidates"].values() for form in each)
@@ -126,6 +128,14 @@ def _prompts(
             pairs = zip(one["tokens"], one["token_ids"], strict=True)
             lines.append("  " + " ".join(f"{legible(token)}⟨{number}⟩" for token, number in pairs))
         yield (one["condition"], one["prompt"], tuple(one["token_ids"])), "\n".join(lines)
+
+
+def visible(text: str) -> str:
+    """Return a text in which control characters are escaped, except for line breaks and tabs."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1]
+        for character in text
+    )
 
 
 def _location(study: Study, family: str, name: str) -> Location:
