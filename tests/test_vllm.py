@@ -99,5 +99,5 @@ def test_it_ends_turns_where_the_reference_engine_does(tmp_path, kind):
     assert found == reference.generate(asks, decoding, silent)
     whole = " What of the man"
     assert [(one.text, one.ended) for one in found] == [
-        (whole, "end"), (whole, "end"), (whole, "turn"), (" What of", "end"), (" What", "turn")
+        (whole + "<|im_end|>", "end"), (whole, "end"), (whole, "turn"), (" What of", "end"), (" What", "turn")
     ]  # fmt: skip
