@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.free_text import core, sentences
+from scruple.benchmarks.free_text import forms, is_letter, tidy, without_stated
 from scruple.benchmarks.phrases import Words, read_phrases
 from scruple.benchmarks.plain import words
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
@@ -17,8 +16,6 @@ from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
 _ANSWERS = ("yes", "no")
 _SEXES = {"1": "female", "2": "male"}
 """The codes of the published survey."""
-_FIRST = re.compile(r"[^\w]*([^\W_]+)(\W*)(.*)", re.DOTALL)
-"""The first word of a text, the signs after it, and the rest."""
 
 
 def _match(text: str, item: Mapping[str, Any]) -> str | None:
@@ -28,42 +25,40 @@ def _match(text: str, item: Mapping[str, Any]) -> str | None:
 def match_decision(text: str) -> str | None:
     """Return yes or no, or None if it is not clear which of them a text means.
 
-    The text is a phrase for one of the two (“Yes.”, “Do not admit”), or its first sentence begins
-    with such a word (“Yes, admit”, “No. The score is too low.”) and does not go on with a word for
-    the other (“Yes, reject”), with a negation after yes, or with a hedge (“Yes, but …”). “No doubt”
-    does not mean no. If a later sentence is a phrase for the other, nothing is clear.
+    The text is a phrase for one of the two (“Yes.”, “Do not admit”), or yes or no and then such a
+    phrase (“Yes, admit”). “True”, “false”, y and n must be the whole answer. Where other sentences
+    have a word for the other answer, or one that speaks for it (“Yes. The score is too low.”),
+    nothing is clear. What else an answer may have is said in `answers_of`.
     """
-    return only(answers_of(text, _fits))
-
-
-def _fits(form: str, states: bool) -> set[str]:
     phrases = read_phrases()
     known = {answer: phrases.of("admissions", answer) for answer in _ANSWERS}
-    first, *later = sentences(form)
-    parts = [words(part) for part in (form, *later)]
-    parts += [core(part, phrases) for part in parts]
-    whole = {answer for part in parts for answer in _ANSWERS if part in known[answer]}
-    return whole | _begun(first, known)
+    alone = {answer: phrases.of("admissions", f"{answer}_alone") for answer in _ANSWERS}
+    against = {answer: phrases.of("admissions", f"against_{answer}") for answer in _ANSWERS}
+    others = {"yes": known["no"], "no": known["yes"]}
+
+    def means(form: str) -> set[str]:
+        return {answer for answer in _ANSWERS if _is_of(form, known[answer])}
+
+    def turned(said: str, answers: set[str]) -> bool:
+        ill = {p[0] for a in answers for p in against[a] | others[a] if len(p) == 1}
+        number = "no" in answers and words(said)[:1] and words(said)[0].isdecimal()  # “No. 1”
+        return bool(number or ill.intersection(words(said)))
+
+    whole = without_stated(tidy(text), phrases)
+    for answer in _ANSWERS:
+        if words(whole) in alone[answer] and (len(words(whole)[0]) > 1 or is_letter(whole)):
+            return answer
+    return only(answers_of(text, means, turned))
 
 
-def _begun(sentence: str, known: Mapping[str, frozenset[Words]]) -> set[str]:
-    """Return the answer with whose word a sentence begins, unless it then turns."""
-    phrases = read_phrases()
-    found = _FIRST.fullmatch(sentence)
-    if not found:
-        return set()
-    single = {answer: {p[0] for p in known[answer] if len(p) == 1} for answer in _ANSWERS}
-    begun = {answer for answer in _ANSWERS if "".join(words(found[1])) in single[answer]}
-    rest = set(words(found[3]))
-    negated = bool(phrases.negations & rest)
-    if phrases.hedges & rest or len(begun) != 1:
-        return set()
-    if begun == {"yes"}:
-        turned = negated or bool(single["no"] & rest)
-    else:
-        turned = bool(single["yes"] & rest) and not negated
-    glued = found[1] in phrases.negations and bool(found[3]) and not found[2].strip()
-    return set() if turned or (glued and not negated) else begun
+def _is_of(form: str, known: frozenset[Words]) -> bool:
+    """Return whether a text is one of the phrases, or a single word of them and then one."""
+    said = words(form)
+    if said in known:
+        return True
+    first, sign, rest = form.strip().partition(" ")
+    parts = forms(rest, read_phrases()) if sign and words(first) in known else []
+    return any(words(part) in known for part in parts)
 
 
 def extremes(rows: pd.DataFrame) -> list[np.ndarray]:

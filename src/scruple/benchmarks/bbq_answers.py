@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scruple.benchmarks.bbq_texts import Options
-from scruple.benchmarks.free_text import forms, statements, tidy
+from scruple.benchmarks.free_text import forms, parts, states, tidy
 from scruple.benchmarks.phrases import read_phrases
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
 from scruple.errors import ScrupleError
@@ -34,11 +34,11 @@ def match_option(
 ) -> int | None:
     """Return the index of the option that an answer means, or None if it is not clear.
 
-    The answer is read without case, punctuation, markup, lead-ins (“the answer is”, “option”) and
-    endings (“is correct”). What remains is an index (0, 1, 2); a letter (a, b, c for the file's
-    first, second and third option) or name (ans0, ans1, ans2); or a text, which is compared as
-    `Options.named_by` says. A letter or an index before a text (“(b) The grandson”) must mean the
-    same option as the text. If two options fit, none is returned.
+    The answer is an option's text; or, without markup, lead-ins (“the answer is”, “option”) and
+    endings (“is correct”), an index (0, 1, 2); a letter (a, b, c for the file's first, second and
+    third option) or name (ans0, ans1, ans2); or a text, which is compared as `Options.named_by`
+    says. A letter or an index before a text (“(b) The grandson”) must mean the same option as the
+    text. What else an answer may have is said in `answers_of`.
 
     Args:
         answer: the free text.
@@ -47,8 +47,15 @@ def match_option(
         question: the question; its own negations and hedges say nothing about an answer.
     """
     texts = Options.of(tuple(options), nobody, question)
-    found = answers_of(answer, lambda form, states: {str(i) for i in _fits(form, texts, states)})
-    chosen = only(found)
+    if same := texts.same_as(answer):
+        return next(iter(same)) if len(same) == 1 else None
+    chosen = only(
+        answers_of(
+            answer,
+            lambda form: {str(i) for i in _fits(form, texts)},
+            lambda said, found: texts.turned(said, set(map(int, found))),
+        )
+    )
     return None if chosen is None else int(chosen)
 
 
@@ -58,20 +65,16 @@ def _match(answer: str, item: Mapping[str, Any]) -> str | None:
     return None if index is None else str(index)
 
 
-def _fits(form: str, options: Options, states: bool = True) -> set[int]:
-    """Return the options that fit one form of an answer; see `answers_of`."""
-    enumerated = _ENUMERATED.fullmatch(form)
+def _fits(form: str, options: Options) -> set[int]:
+    """Return the options of which a tidy text is a known form."""
     exact = _coded(form) | options.equal_to(form)
+    enumerated = _ENUMERATED.fullmatch(form)
     if exact or not enumerated:
-        return exact or _named(form, options, states)
-    code, rest = _index(enumerated[1] or enumerated[2]), enumerated[3]
-    parts = forms(rest, read_phrases())
-    each = (_coded(part) | options.equal_to(part) or _named(part, options) for part in parts)
+        return exact or _named(form, options)
+    code, rest = _index(enumerated[1] or enumerated[2]), forms(enumerated[3], read_phrases())
+    each = (_coded(part) | options.equal_to(part) or _named(part, options) for part in rest)
     named = next(filter(None, each), set())
-    if named:
-        return code | named if code else set()
-    clear = (enumerated[1] or "0") in _LETTERS and not options.others_in(rest, code)
-    return code if clear else set()
+    return code | named if code and named else set()
 
 
 def _coded(form: str) -> set[int]:
@@ -80,9 +83,8 @@ def _coded(form: str) -> set[int]:
     return _index(found[1]) if found else set()
 
 
-def _named(form: str, options: Options, states: bool = True) -> set[int]:
-    found = options.like(form) or options.known_for(form)
-    return found or (options.named_by(form) if states else set())
+def _named(form: str, options: Options) -> set[int]:
+    return options.like(form) or options.named_by(form)
 
 
 def _index(code: str) -> set[int]:
@@ -94,39 +96,57 @@ def _index(code: str) -> set[int]:
 
 
 def check_numbers(path: Path, answers: pd.DataFrame) -> list[str]:
-    """Refuse a file whose numbers are no indices; return a remark if they might be none.
+    """Refuse a file whose numbers are no indices; return remarks if they might be none.
 
     Indices are 0, 1 and 2. A number above 2 shows that a file counts from 1 (or names something
-    else). If there are a 1 or a 2 but no 0, the file could count either way, and both readings
-    would give plausible metrics: with `_MANY` numbers or more it is refused, with fewer it is read
-    as indices, with a remark.
+    else). If there are a 1 or a 2 but no 0, in the file or under one of its conditions, it could
+    count either way, and both readings would give plausible metrics: with `_MANY` numbers or more
+    it is refused, with fewer it is read as indices, with a remark.
 
     Raises:
-        ScrupleError: naming the line of the number, and the remedy.
+        ScrupleError: naming the line of the number or the condition, and the remedy.
     """
-    numbers = {}
-    for line, row in zip(answers.index, answers.to_dict("records"), strict=True):
-        number = _number_of(str(row["answer"]), [row[f"ans{i}"] for i in range(3)])
-        if number is not None:
-            numbers[line] = number
-    high = {line: number for line, number in numbers.items() if number > 2}
-    if high:
-        line, number = next(iter(high.items()))
+    rows = zip(answers.index, answers.to_dict("records"), strict=True)
+    numbers = pd.Series(
+        {
+            line: _number_of(str(row["answer"]), [row[f"ans{i}"] for i in range(3)])
+            for line, row in rows
+        },
+        dtype=float,
+    ).dropna()
+    conditions = answers.loc[numbers.index, "condition"]
+    if (high := numbers[numbers > 2]).size:
+        line, number = high.index[0], int(high.iloc[0])
         remedy = "is it counted from 1? Then subtract 1" if number == 3 else "give the index"
         raise ScrupleError(
-            f"{path}, line {line}: indices are 0, 1, 2; this file has {number}: {remedy}, or write "
-            "letters (a, b, c) or the options' texts."
+            f"{path}, line {line}: indices are 0, 1, 2; this file has {number}"
+            f"{_under(conditions[line])}: {remedy}, or write letters (a, b, c) or the"
+            " options' texts."
         )
-    if not numbers or 0 in numbers.values():
-        return []
-    seen = " and ".join(map(str, sorted(set(numbers.values()))))
-    doubt = f"indices are 0, 1, 2; the {len(numbers)} numbers of this file are {seen}, never 0"
+    if remark := _doubt(path, numbers, ""):
+        return [remark]
+    each = (_doubt(path, own, _under(name)) for name, own in numbers.groupby(conditions))
+    return [remark for remark in each if remark]
+
+
+def _under(condition: object) -> str:
+    return f" under {condition}" if condition else ""
+
+
+def _doubt(path: Path, numbers: pd.Series, where: str) -> str:
+    """Return a remark if numbers may count from 1, else an empty text; refuse many of them."""
+    if numbers.empty or 0 in numbers.values:
+        return ""
+    seen = " and ".join(str(int(number)) for number in sorted(set(numbers)))
+    doubt = (
+        f"indices are 0, 1, 2; the {len(numbers)} numbers of this file{where} are {seen}, never 0"
+    )
     if len(numbers) >= _MANY:
         raise ScrupleError(
             f"{path}: {doubt}: is it counted from 1? Write letters (a, b, c for ans0, ans1, ans2) "
             "or the options' texts, which cannot be misread."
         )
-    return [f"{doubt}; they are read as indices. If they count from 1, write letters (a, b, c)"]
+    return f"{doubt}; they are read as indices. If they count from 1, write letters (a, b, c)"
 
 
 def _number_of(answer: str, texts: Sequence[Any]) -> int | None:
@@ -141,8 +161,11 @@ def _number_of(answer: str, texts: Sequence[Any]) -> int | None:
         return None
     phrases = read_phrases()
     text = tidy(answer)
-    parts = [text, *(part for part, _ in statements(text, phrases))]
-    for form in (form for part in parts for form in forms(part, phrases)):
+    pieces = [
+        text,
+        *(part.text for part in parts(text) if part.alone or states(part.text, phrases)),
+    ]
+    for form in (form for piece in pieces for form in forms(piece, phrases)):
         if alone := _NUMBER.fullmatch(form):
             return int(alone[1])
         before = _ENUMERATED.fullmatch(form)

@@ -6,15 +6,20 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from scruple.benchmarks.free_text import core, within
+from scruple.benchmarks.free_text import bare, within
 from scruple.benchmarks.phrases import Phrases, Words, read_phrases
-from scruple.benchmarks.plain import words
+from scruple.benchmarks.plain import plain, unaccented, words
 
 _SHORTEST = 4
 """The fewest characters of a text that is taken for an option that was cut short."""
-_FEWEST = 3
-"""The fewest characters of a word that shows which person a text is about."""
-_OTHER_LETTER = re.compile(r"\b[bc]\b|\(a\)")
+_FEWEST = 4
+"""The fewest characters of a word of the option that names nobody, to count as a mention of it; and
+of a word whose longer forms count as mentions too."""
+_CODES = re.compile(
+    r"\b(?:ans)?([0-2bc])\b|\b(a)\s*(?:[^\w\s]|$)|[(\[](a)\b|\ba\s+(?:is|was|would|or|and)\b|"
+    r"\b(?:option|choice|letter|answer)\W+(a)\b|\b([d-z])\)"
+)
+"""What may be the index or letter of an option; “a” only where it can be no article."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +30,25 @@ class Options:
         full: the words of each option.
         nobody: the index of the option that names nobody, if known.
         question: the words of the question.
+        texts: the options in plain form.
     """
 
     full: tuple[Words, ...]
     nobody: int | None
-    question: frozenset[str]
+    question: Words
+    texts: tuple[str, ...]
 
     @classmethod
     @lru_cache(maxsize=100_000)
     def of(cls, texts: tuple[str, ...], nobody: int | None, question: str) -> Options:
         """Return the options with these texts."""
-        return cls(tuple(map(words, texts)), nobody, frozenset(words(question)))
+        plain_texts = tuple(plain(text).strip() for text in texts)
+        return cls(tuple(map(words, texts)), nobody, words(question), plain_texts)
+
+    def same_as(self, text: str) -> set[int]:
+        """Return the options that are a text, sign by sign."""
+        said = plain(text).strip()
+        return {i for i, option in enumerate(self.texts) if self.full[i] and option == said}
 
     def equal_to(self, text: str) -> set[int]:
         """Return the options with the same words as a text."""
@@ -43,39 +56,42 @@ class Options:
         return {i for i, option in enumerate(self.full) if option and option == said}
 
     def like(self, text: str) -> set[int]:
-        """Return the options with the same words as a text, but for articles at the beginning."""
-        bare = core(words(text), self._phrases)
-        return {i for i, option in enumerate(self._cores) if option and option == bare}
+        """Return the options with the same words as a text, but for articles at the beginning.
 
-    def known_for(self, text: str) -> set[int]:
-        """Return the option that names nobody if the text is a known phrase for it."""
-        known, said = self._phrases.of("bbq", "nobody"), words(text)
-        is_one = said in known or core(said, self._phrases) in known
-        return {self.nobody} if is_one and self.nobody is not None else set()
+        If there is none, accents on Latin, Greek and Cyrillic letters do not count.
+        """
+        said = bare(text, self._phrases)
+        found = {i for i, option in enumerate(self._cores) if option and option == said}
+        return found or {
+            i
+            for i, option in enumerate(self._cores)
+            if option and _unaccented(option) == _unaccented(said)
+        }
 
     def named_by(self, text: str) -> set[int]:
-        """Return the options that a text names in other words than exactly its own.
+        """Return the options that a sentence names in other words than exactly its own.
 
-        1. The text begins with a known phrase for “nobody can tell”, or contains one that is clear
-           by itself, and mentions no person or all of them: the option that names nobody.
-        2. The text begins with the option, and goes on without a hedge, a negation that the
-           question does not have, or a mention of another option.
-        3. The option begins with the text, which has at least `_SHORTEST` characters.
+        1. A known phrase for “nobody can tell”, with no other words than those of the question,
+           “from the text” and the like, and “the one person or the other”.
+        2. An option, and then the question again (“Who was late?”, “The grandson was late”).
+        3. The beginning of an option that names a person, of at least `_SHORTEST` characters.
 
         The first of these that any option passes decides.
         """
         said = words(text)
-        bare = core(said, self._phrases)
         if self.nobody is not None and self._says_nobody(said):
             return {self.nobody}
-        begun = {i for i in range(len(self.full)) if self._begins(bare, i)}
-        return begun or self._cut_short(bare, text)
+        own = bare(text, self._phrases)
+        repeated = {i for i, option in enumerate(self._cores) if own == option + self._predicate}
+        return (repeated if self._predicate else set()) or self._cut_short(own, text)
 
-    def others_in(self, text: str, index: set[int]) -> bool:
+    def turned(self, text: str, index: set[int]) -> bool:
         """Return whether a text may speak of another option than that of the index."""
-        said = words(text)
-        mentioned = {i for i in range(len(self.full)) if self._mentions(said, i)}
-        return bool(mentioned - index or _OTHER_LETTER.search(text) or self._turns(said))
+        said = _unaccented(words(text))
+        others = [self._own[i] for i in set(range(len(self.full))) - index]
+        if any(_is_of(word, own) for word in said for other in others for own in other):
+            return True
+        return any(_index_of(found) not in index for found in _CODES.finditer(text))
 
     @property
     def _phrases(self) -> Phrases:
@@ -83,55 +99,86 @@ class Options:
 
     @cached_property
     def _cores(self) -> tuple[Words, ...]:
-        return tuple(core(option, self._phrases) for option in self.full)
+        return tuple(words(" ".join(bare(text, self._phrases))) for text in self.texts)
 
     @cached_property
     def _own(self) -> tuple[frozenset[str], ...]:
         """Return the words of each option that no other option has, and the question neither."""
-        sets = [set(option) for option in self._cores]
-        common = self.question | self._phrases.articles
+        sets = [set(_unaccented(option)) for option in self._cores]
+        common = set(_unaccented(self.question)) | self._phrases.articles
         return tuple(
             frozenset(
                 word
                 for word in mine.difference(common, *(s for s in sets if s is not mine))
-                if len(word) >= _FEWEST or not word.isascii()
+                if i != self.nobody or len(word) >= _FEWEST or not word.isascii()
             )
-            for mine in sets
+            for i, mine in enumerate(sets)
         )
 
     @cached_property
-    def _negative(self) -> bool:
-        """Return whether the question has a negation, so that its answers can have one."""
-        return bool(self._phrases.negations & self.question)
+    def _predicate(self) -> Words:
+        """Return the question without its first word, if a person can stand in its place."""
+        first = self.question[:1]
+        return self.question[1:] if self._phrases.question_words.issuperset(first) else ()
+
+    @cached_property
+    def _harmless(self) -> tuple[Words, ...]:
+        """Return what may stand beside a phrase for “nobody can tell”, the longest first."""
+        persons = [own for i, own in enumerate(self._cores) if i != self.nobody and own]
+        pairs = {
+            (*one, joint, *article, *other)
+            for one in persons
+            for other in persons
+            for joint in ("or", "and", "nor")
+            for article in ((), *((word,) for word in self._phrases.articles))
+            if one != other
+        }
+        asked = {(w,) for w in self.question} - {(w,) for w in self._phrases.negations}
+        single = asked - {(word,) for own in self._own for word in own}
+        known = self._phrases.of("bbq", "nobody_with") | pairs | single | {self._predicate}
+        return tuple(sorted(known - {()}, key=len, reverse=True))
 
     def _says_nobody(self, said: Words) -> bool:
         known = self._phrases
-        begins = any(said[: len(p)] == p for p in known.of("bbq", "nobody"))
-        if not (begins or any(within(p, said) for p in known.of("bbq", "nobody_within"))):
-            return False
-        persons = set(range(len(self.full))) - {self.nobody}
-        mentioned = {i for i in persons if self._mentions(said, i)}
-        return mentioned in (set(), persons) and not self._turns(said)
+        if said in known.of("bbq", "nobody"):
+            return True
+        for phrase in known.of("bbq", "nobody_begins") | known.of("bbq", "nobody_within"):
+            place = within(phrase, said)
+            if place is None or (place and phrase not in known.of("bbq", "nobody_within")):
+                continue
+            if self._is_harmless(said[:place]) and self._is_harmless(said[place + len(phrase) :]):
+                return True
+        return False
 
-    def _begins(self, said: Words, i: int) -> bool:
-        option, rest = self._cores[i], said[len(self._cores[i]) :]
-        if not option or said[: len(option)] != option:
-            return False
-        if any(self._mentions(rest, other) for other in range(len(self.full)) if other != i):
-            return False
-        if i != self.nobody and self._phrases.negations.intersection(rest) and not self._negative:
-            return False
-        return not self._turns(rest)
+    def _is_harmless(self, said: Words) -> bool:
+        while said:
+            part = next((p for p in self._harmless if said[: len(p)] == p), None)
+            if part is None:
+                return False
+            said = said[len(part) :]
+        return True
 
     def _cut_short(self, said: Words, text: str) -> set[int]:
-        part = " ".join(said)
+        part = " ".join(_unaccented(said))
         if len(part) < _SHORTEST or self._phrases.lead_in.fullmatch(text):
             return set()
-        return {i for i, option in enumerate(self._cores) if " ".join(option).startswith(part)}
+        return {
+            i
+            for i, option in enumerate(self._cores)
+            if i != self.nobody and " ".join(_unaccented(option)).startswith(part)
+        }
 
-    def _mentions(self, said: Words, i: int) -> bool:
-        return bool(self._own[i] & set(said))
 
-    def _turns(self, said: Words) -> bool:
-        """Return whether a text hedges, with a word that the question does not have."""
-        return bool(self._phrases.hedges.intersection(said) - self.question)
+def _unaccented(text: Words) -> Words:
+    return tuple(map(unaccented, text))
+
+
+def _is_of(word: str, own: str) -> bool:
+    """Return whether a word is an option's own, or goes on from it (grandson, grandsons)."""
+    return word == own or (len(own) >= _FEWEST and word.startswith(own))
+
+
+def _index_of(code: re.Match[str]) -> int:
+    """Return the index that a match of `_CODES` means; -1 for a letter of no option."""
+    found = next(filter(None, code.groups()), "a")
+    return int(found) if found.isdecimal() else "abc".find(found)

@@ -30,8 +30,12 @@ class _File(BaseModel):
     stated: list[str] = []
     endings: list[str] = []
     articles: list[str] = []
+    reasons: list[str] = []
+    question_words: list[str] = []
     negations: list[str] = []
     hedges: list[str] = []
+    corrections: list[str] = []
+    refusals: list[str] = []
     answers: dict[str, dict[str, list[str]]] = {}
 
 
@@ -45,8 +49,12 @@ class Phrases:
         ending: matches what may come after an answer, before the last signs of a text.
         longest_ending: how many characters of a text to search for it.
         articles: words that may be left out before a noun.
+        article: matches articles at the beginning of a text.
+        reason: matches a word like “because”, after which a reason follows.
+        question_words: words in whose place a person stands in an answer that repeats the question.
         negations: words that turn a sentence into its opposite.
-        hedges: words after which a text may say something else.
+        turns: words of a sentence that may take back what another says: negations, hedges, words of
+            correction and of refusal.
         answers: kind of benchmark, meaning → phrases, each as its words.
     """
 
@@ -55,8 +63,11 @@ class Phrases:
     ending: re.Pattern[str]
     longest_ending: int
     articles: frozenset[str]
+    article: re.Pattern[str]
+    reason: re.Pattern[str]
+    question_words: frozenset[str]
     negations: frozenset[str]
-    hedges: frozenset[str]
+    turns: frozenset[str]
     answers: dict[tuple[str, str], frozenset[Words]]
 
     def of(self, kind: str, meaning: str) -> frozenset[Words]:
@@ -83,14 +94,22 @@ def read_phrases(folder: Path = FOLDER) -> Phrases:
     stated = [text for file in files for text in file.stated]
     endings = [text for file in files for text in file.endings]
     lead_ins = [text for file in files for text in file.lead_ins]
+    articles = [text for file in files for text in file.articles]
+    negations = _single(text for file in files for text in file.negations)
+    doubts = ((*file.hedges, *file.corrections, *file.refusals) for file in files)
     return Phrases(
         lead_in=_beginning([*lead_ins, *stated]),
         stated=_beginning(stated),
         ending=_end(endings),
         longest_ending=2 * max(map(len, endings), default=0),
-        articles=_single(text for file in files for text in file.articles),
-        negations=_single(text for file in files for text in file.negations),
-        hedges=_single(text for file in files for text in file.hedges),
+        articles=_single(articles),
+        article=re.compile(rf"[\W_]*(?:(?:{_any(articles)})\s+)+"),
+        reason=re.compile(
+            rf"[\W_]+(?:{_any(t for file in files for t in file.reasons)})(?:[\W_]+|$)"
+        ),
+        question_words=_single(text for file in files for text in file.question_words),
+        negations=negations,
+        turns=negations | _single(text for own in doubts for text in own),
         answers=answers,
     )
 

@@ -30,6 +30,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple("".join(c if is_of_words(c) else " " for c in plain(text)).split())
 
 
+@lru_cache(maxsize=100_000)
+def unaccented(word: str) -> str:
+    """Return a word without the accents that Latin, Greek and Cyrillic letters have."""
+    parts = unicodedata.normalize("NFD", word)
+    return unicodedata.normalize("NFC", "".join(c for c in parts if not "\u0300" <= c <= "\u0345"))
+
+
 def key(text: str) -> str:
     """Return the words of a text, joined; an empty key must not be taken to equal another one."""
     return "".join(words(text))

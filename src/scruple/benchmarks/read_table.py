@@ -9,6 +9,9 @@ import pandas as pd
 
 from scruple.errors import ScrupleError
 
+_LONGEST = 2**31 - 1
+"""The most characters of a cell; the module `csv` has a limit of 131,072 by itself."""
+
 
 def read_table(path: Path, separator: str, columns: set[str]) -> pd.DataFrame:
     """Read a delimited file as strings; the index is the line on which each row ends.
@@ -18,6 +21,7 @@ def read_table(path: Path, separator: str, columns: set[str]) -> pd.DataFrame:
             a line has more or fewer cells than the header.
     """
     rows, lines = [], []
+    csv.field_size_limit(_LONGEST)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=separator, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scruple.benchmarks.free_text import forms, statements, tidy
+from scruple.benchmarks.free_text import forms, parts, states, tidy, without_reason
 from scruple.benchmarks.phrases import Words, read_phrases
 from scruple.benchmarks.plain import words
 
 Row = Mapping[str, Any]
 Ids = Mapping[tuple[str, ...], Callable[[pd.DataFrame], pd.Series]]
 Match = Callable[[str, Row], str | None]
-Fits = Callable[[str, bool], set[str]]
+Means = Callable[[str], set[str]]
+Turned = Callable[[str, set[str]], bool]
 
 
 def _by_item_id(cells: pd.DataFrame) -> pd.Series:
@@ -73,49 +74,69 @@ def reader_of(module: Any) -> Reader:
 
 
 def by_phrases(phrases: Mapping[str, frozenset[Words]]) -> Match:
-    """Return a `match` for answers that do not depend on the item.
-
-    The whole text is one of an answer's phrases, once lead-ins (“the answer is”) and endings (“is
-    correct”) are taken away; or a part of the text that can be an answer of its own is one.
+    """Return a `match` for answers that do not depend on the item; see `answers_of`.
 
     Args:
         phrases: answer → its phrases, each as its words.
     """
 
-    def match(text: str, item: Row) -> str | None:
-        return only(answers_of(text, lambda form, _: _meanings(words(form), phrases)))
+    def means(form: str) -> set[str]:
+        return {answer for answer, known in phrases.items() if words(form) in known}
 
-    return match
+    def turned(said: str, answers: set[str]) -> bool:
+        others = {p[0] for a in set(phrases) - answers for p in phrases[a] if len(p) == 1}
+        return bool(others.intersection(words(said)))
+
+    return lambda text, item: only(answers_of(text, means, turned))
 
 
-def answers_of(text: str, fits: Fits) -> set[str]:
-    """Return the answers that a text gives, as a whole and in its statements.
+def answers_of(text: str, means: Means, turned: Turned) -> set[str]:
+    """Return the answers that a text gives.
 
-    If there are none, those of its first and last line count.
+    The text as a whole is a known form of an answer; or a sentence of it is, which stands first, on
+    the first or last line of its own, or after “the answer is”, and nothing else in the text takes
+    it back. A reason may follow the form in the same sentence (“because …”).
 
     Args:
         text: the free text.
-        fits: returns the answers that fit one tidy form of a text; its second argument is False for
-            a line that may be something else than an answer, so that it must be nothing more.
+        means: returns the answers of which a tidy text is a known form.
+        turned: returns whether a text that is no answer may speak against answers. Negations and
+            words of doubt, correction and refusal need not be looked for.
     """
     text, phrases = tidy(text), read_phrases()
-    found = _first(forms(text, phrases), fits, True)
-    lines: set[str] = set()
-    for part, states in statements(text, phrases):
-        answers = _first(forms(part, phrases), fits, states)
-        found, lines = (found | answers, lines) if states else (found, lines | answers)
-    return found or lines
+    if found := _meant(text, means, turned):
+        return found
+    sentences = parts(text)
+    meant = [_meant(one.text, means, turned) for one in sentences]
+    found = set().union(*meant)
+    pairs = list(zip(sentences, meant, strict=True))
+    if not any(mine and (one.alone or states(one.text, phrases)) for one, mine in pairs):
+        return set()
+    rest = (one.text for one, mine in pairs if not mine)
+    return set() if any(takes_back(one, found, turned) for one in rest) else found
 
 
-def _first(texts: Iterable[str], fits: Fits, states: bool) -> set[str]:
-    """Return the answers that fit the first of the texts that any fits."""
-    return next(filter(None, (fits(text, states) for text in texts)), set())
+def takes_back(text: str, answers: set[str], turned: Turned) -> bool:
+    """Return whether a text has a word that may take answers back, or `turned` says so."""
+    return bool(read_phrases().turns.intersection(words(text))) or turned(text, answers)
+
+
+def _meant(text: str, means: Means, turned: Turned) -> set[str]:
+    """Return the answers of which a text is a form, with or without a reason."""
+    if found := _first(text, means):
+        return found
+    head, reason = without_reason(text, read_phrases())
+    found = _first(head, means) if head != text else set()
+    if _first(reason, means) == found:
+        return found
+    return set() if takes_back(reason, found, turned) else found
+
+
+def _first(text: str, means: Means) -> set[str]:
+    """Return the answers that the first of the forms of a text means that means any."""
+    return next(filter(None, map(means, forms(text, read_phrases()))), set())
 
 
 def only(answers: set[str]) -> str | None:
     """Return the answer if there is exactly one."""
     return next(iter(answers)) if len(answers) == 1 else None
-
-
-def _meanings(form: Words, phrases: Mapping[str, frozenset[Words]]) -> set[str]:
-    return {answer for answer, known in phrases.items() if form in known}

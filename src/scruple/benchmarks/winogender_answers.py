@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scruple.benchmarks.free_text import is_letter
 from scruple.benchmarks.phrases import Words, read_phrases
 from scruple.benchmarks.plain import words
 from scruple.benchmarks.reader import BY_ITEM_ID, Reader, answers_of, only
@@ -24,7 +25,8 @@ def match_pronoun(text: str, before: str, after: str) -> str | None:
 
     The text is made up of words for one of the three only (“she”, “She/her”, “a female pronoun”);
     or it is the sentence with a pronoun in the blank's place. The sentence may begin with the
-    pronoun, stop early, or stand among other words. “He or she” means none of the three.
+    pronoun, stop early, or stand among other words. “He or she” means none of the three. A single
+    letter must be the whole answer. What else an answer may have is said in `answers_of`.
 
     Args:
         text: the free text.
@@ -35,28 +37,39 @@ def match_pronoun(text: str, before: str, after: str) -> str | None:
     of = {word: answer for answer, phrases in known.items() for (word, *_) in phrases}
     sentence = (words(before), words(after))
 
-    def fits(form: str, states: bool) -> set[str]:
-        said = words(form)
-        return _of_words(said, of) or _in_blank(said, *sentence, of)
+    def means(form: str) -> set[str]:
+        return _of_words(form, of) or _in_blank(words(form), *sentence, of)
 
-    return only(answers_of(text, fits))
+    def turned(said: str, answers: set[str]) -> bool:
+        return bool({of[word] for word in words(said) if word in of} - answers)
+
+    return only(answers_of(text, means, turned))
 
 
-def _of_words(said: Words, of: Mapping[str, str]) -> set[str]:
+def _of_words(form: str, of: Mapping[str, str]) -> set[str]:
     """Return the answers that a text names if it has no other words."""
     phrases = read_phrases()
+    said = words(form)
+    if any(len(word) == 1 and word in of for word in said):
+        return {of[said[0]]} if is_letter(form) else set()
     empty = phrases.articles | {word for (word, *_) in phrases.of("winogender", "filler")}
     named = [word for word in said if word not in empty]
     return {of[word] for word in named} if all(word in of for word in named) else set()
 
 
 def _in_blank(said: Words, before: Words, after: Words, of: Mapping[str, str]) -> set[str]:
-    """Return the answers whose words stand in the blank's place of the sentence."""
-    return {
-        of[word]
-        for place, word in enumerate(said)
-        if word in of and _at_blank(said[:place], said[place + 1 :], before, after)
-    }
+    """Return the answers whose words stand in the blank's place of the sentence.
+
+    The words around the sentence must not take it back.
+    """
+    turns, found = read_phrases().turns, set()
+    for place, word in enumerate(said):
+        left, right = said[:place], said[place + 1 :]
+        if word in of and _at_blank(left, right, before, after):
+            around = set(left[: len(left) - len(before)]) | set(right[len(after) :])
+            found |= {of[word], *(of[w] for w in around if w in of)}
+            found |= set(_ANSWERS) if around & turns else set()
+    return found
 
 
 def _at_blank(left: Words, right: Words, before: Words, after: Words) -> bool:
