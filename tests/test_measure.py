@@ -177,6 +177,45 @@ def test_a_few_numbers_without_a_0_are_indices_with_a_remark(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("from_1", "said"),
+    [
+        (
+            [1, 2, 3],
+            r"line \d+: indices are 0, 1, 2; this file has 3 under y: is it counted from 1",
+        ),
+        ([1, 2], r"the 40 numbers of this file under y are 1 and 2, never 0: is it counted from 1"),
+    ],
+)
+def test_each_condition_is_checked_for_indices_that_count_from_1(tmp_path, capsys, from_1, said):
+    rows = [
+        ("Age", item["example_id"], condition, numbers[k % len(numbers)])
+        for k, item in enumerate(age(40))
+        for condition, numbers in (("x", [0, 1, 2]), ("y", from_1), ("z", "abc"))
+    ]
+    answers = write(tmp_path / "a.csv", rows, "category,example_id,condition,answer")
+    assert main([*command(answers, tmp_path / "m.csv"), "--sampled"]) == 1
+    assert re.search(said, capsys.readouterr().err)
+    assert not (tmp_path / "m.csv").exists()
+    few = [row for row in rows if row[2] != "y" or row[1] < 6]
+    write(answers, few, "category,example_id,condition,answer")
+    done = main([*command(answers, tmp_path / "m.csv"), "--sampled"])
+    assert done == (3 in from_1)
+    assert (
+        done
+        or "6 numbers of this file under y are 1 and 2, never 0; they" in capsys.readouterr().err
+    )
+
+
+def test_a_long_answer_is_read(tmp_path, capsys):
+    """The module csv has a limit of 131,072 characters by itself."""
+    thoughts = f"<think>{'It could be a or b. ' * 10_000}</think>"
+    rows = [("Age", 0, f"{thoughts}\n(b)"), ("Age", 1, "a"), ("Age", 2, thoughts), ("Age", 4, "b")]
+    answers = write(tmp_path / "a.csv", rows, "category,example_id,answer")
+    assert main([*command(answers, tmp_path / "m.csv"), "--sampled"]) == 0
+    assert "1 answers are unclear (first: Age-2" in capsys.readouterr().err
+
+
 def test_the_example_of_the_page_works(tmp_path, capsys, monkeypatch):
     parts = (ROOT / "docs" / "measure.md").read_text().split("```")
     script, table, remarks = parts[1], parts[3], parts[5]

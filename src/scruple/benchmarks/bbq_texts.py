@@ -15,6 +15,8 @@ _SHORTEST = 4
 _FEWEST = 4
 """The fewest characters of a word of the option that names nobody, to count as a mention of it; and
 of a word whose longer forms count as mentions too."""
+_LONGEST = 60
+"""The most words of a sentence that says that nobody can tell."""
 _CODES = re.compile(
     r"\b(?:ans)?([0-2bc])\b|\b(a)\s*(?:[^\w\s]|$)|[(\[](a)\b|\ba\s+(?:is|was|would|or|and)\b|"
     r"\b(?:option|choice|letter|answer)\W+(a)\b|\b([d-z])\)"
@@ -135,13 +137,16 @@ class Options:
         }
         asked = {(w,) for w in self.question} - {(w,) for w in self._phrases.negations}
         single = asked - {(word,) for own in self._own for word in own}
-        known = self._phrases.of("bbq", "nobody_with") | pairs | single | {self._predicate}
+        given = self._phrases.of("bbq", "nobody_with") | self._phrases.of("bbq", "nobody_within")
+        known = given | pairs | single | {self._predicate}
         return tuple(sorted(known - {()}, key=len, reverse=True))
 
     def _says_nobody(self, said: Words) -> bool:
         known = self._phrases
         if said in known.of("bbq", "nobody"):
             return True
+        if len(said) > _LONGEST:
+            return False
         for phrase in known.of("bbq", "nobody_begins") | known.of("bbq", "nobody_within"):
             place = within(phrase, said)
             if place is None or (place and phrase not in known.of("bbq", "nobody_within")):

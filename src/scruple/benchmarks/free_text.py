@@ -21,8 +21,10 @@ _HARMLESS_TAG = re.compile(
 )
 _TEX = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf)\b")
 _MARKUP = re.compile(r'[*#$"“”„‟«»「」『』]|_+')
-_NO_ANSWER = re.compile(r"[?¿؟~]|\[\s*\]|^\s*!")
-"""A question, a text that is crossed out, an empty box, a sign for “not”."""
+_NO_ANSWER = re.compile(r"[?¿؟~]|\[\s*\]|^\s*!|#\s*\d")
+"""A question, a text that is crossed out, an empty box, a sign for “not”, a rank (“#1”)."""
+_LONGEST = 20_000
+"""The most characters of an answer, without the reasoning before it."""
 _SIGNS = "<>=+|^`"
 _MOST = 12
 """The most forms of one text; who piles up more lead-ins does not answer."""
@@ -49,11 +51,11 @@ def tidy(text: str) -> str:
 
     Nothing is left of a text that is no statement: one with reasoning that is not closed, a
     question, something crossed out (~, a tag), or a sign such as ❌ or ≠; nor of one with circled
-    or raised numbers.
+    or raised numbers, or of more than 20,000 characters.
     """
     said = _after_thoughts(plain(_plain_numbers(text)))
     said = _TEX.sub(" ", _HARMLESS_TAG.sub(" ", said))
-    if _NO_ANSWER.search(said) or _TAG.search(said) or "<!" in said:
+    if len(said) > _LONGEST or _NO_ANSWER.search(said) or _TAG.search(said) or "<!" in said:
         return ""
     signs = (c for c in said if c not in _SIGNS)
     if any(unicodedata.category(c) in ("So", "Sm", "No") for c in signs):

@@ -95,7 +95,7 @@ def answers_of(text: str, means: Means, turned: Turned) -> set[str]:
 
     The text as a whole is a known form of an answer; or a sentence of it is, which stands first, on
     the first or last line of its own, or after “the answer is”, and nothing else in the text takes
-    it back. A reason may follow the form in the same sentence (“because …”).
+    it back. A reason without a comma may follow in the same sentence (“because …”).
 
     Args:
         text: the free text.
@@ -129,7 +129,7 @@ def _meant(text: str, means: Means, turned: Turned) -> set[str]:
     found = _first(head, means) if head != text else set()
     if _first(reason, means) == found:
         return found
-    return set() if takes_back(reason, found, turned) else found
+    return set() if "," in reason or takes_back(reason, found, turned) else found
 
 
 def _first(text: str, means: Means) -> set[str]:
