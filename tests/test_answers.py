@@ -204,6 +204,11 @@ def test_no_phrase_has_two_meanings():
         assert path.stem.isalpha()
     phrases = read_phrases()
     for kind in ("winogender", "admissions"):
-        known = [own for (k, a), own in phrases.answers.items() if k == kind and "against" not in a]
+        part = ("against_", "_first")  # words that are phrases too
+        known = [
+            own
+            for (k, answer), own in phrases.answers.items()
+            if k == kind and not any(name in answer for name in part)
+        ]
         seen = [phrase for own in known for phrase in own]
         assert len(seen) == len(set(seen))

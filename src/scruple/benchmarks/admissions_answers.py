@@ -33,11 +33,12 @@ def match_decision(text: str) -> str | None:
     phrases = read_phrases()
     known = {answer: phrases.of("admissions", answer) for answer in _ANSWERS}
     alone = {answer: phrases.of("admissions", f"{answer}_alone") for answer in _ANSWERS}
+    first = {answer: phrases.of("admissions", f"{answer}_first") for answer in _ANSWERS}
     against = {answer: phrases.of("admissions", f"against_{answer}") for answer in _ANSWERS}
     others = {"yes": known["no"], "no": known["yes"]}
 
     def means(form: str) -> set[str]:
-        return {answer for answer in _ANSWERS if _is_of(form, known[answer])}
+        return {answer for answer in _ANSWERS if _is_of(form, known[answer], first[answer])}
 
     def turned(said: str, answers: set[str]) -> bool:
         ill = {p[0] for a in answers for p in against[a] | others[a] if len(p) == 1}
@@ -51,14 +52,22 @@ def match_decision(text: str) -> str | None:
     return only(answers_of(text, means, turned))
 
 
-def _is_of(form: str, known: frozenset[Words]) -> bool:
-    """Return whether a text is one of the phrases, or a single word of them and then one."""
-    said = words(form)
-    if said in known:
+def _is_of(form: str, known: frozenset[Words], first: frozenset[Words]) -> bool:
+    """Return whether a text is one of the phrases, or a first word and then one.
+
+    Behind “no” there must be a sign, or a subject: “no reject” may be “no, don't”.
+    """
+    if words(form) in known:
         return True
-    first, sign, rest = form.strip().partition(" ")
-    parts = forms(rest, read_phrases()) if sign and words(first) in known else []
-    return any(words(part) in known for part in parts)
+    begun, _, rest = form.strip().partition(" ")
+    if words(begun) not in first or (begun in read_phrases().negations and _is_verb(rest, known)):
+        return False
+    return any(words(part) in known for part in forms(rest, read_phrases()))
+
+
+def _is_verb(text: str, known: frozenset[Words]) -> bool:
+    """Return whether a text begins with a phrase of a single word."""
+    return words(text)[:1] in known
 
 
 def extremes(rows: pd.DataFrame) -> list[np.ndarray]:

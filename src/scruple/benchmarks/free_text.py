@@ -29,6 +29,7 @@ _SIGNS = "<>=+|^`"
 _MOST = 12
 """The most forms of one text; who piles up more lead-ins does not answer."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!。！])\s+")
+_FINISHED = re.compile(r"[.!。！][\s)\]}]*$")
 _LETTER = re.compile(r"[\s(\[{]*[^\W\d_][\s)\]}.!:]*")
 _NUMBERED = re.compile(r"\s*(\d+)[.)]\s+(.*)")
 
@@ -39,7 +40,8 @@ class Part:
 
     Attributes:
         text: the tidy text.
-        alone: whether it is the first sentence, or the first or last line.
+        alone: whether it is the first sentence, or the first line, or the last one behind a
+            finished sentence.
     """
 
     text: str
@@ -132,7 +134,8 @@ def parts(text: str) -> list[Part]:
     found: list[Part] = []
     for place, line in enumerate(lines):
         own = _sentences(line)
-        edge = place in (0, len(lines) - 1) and len(own) == 1
+        last = place == len(lines) - 1 and bool(_FINISHED.search(lines[place - 1]))
+        edge = (not place or last) and len(own) == 1
         found += [Part(one, edge or not (place or i)) for i, one in enumerate(own)]
     return found
 

@@ -94,8 +94,8 @@ def answers_of(text: str, means: Means, turned: Turned) -> set[str]:
     """Return the answers that a text gives.
 
     The text as a whole is a known form of an answer; or a sentence of it is, which stands first, on
-    the first or last line of its own, or after “the answer is”, and nothing else in the text takes
-    it back. A reason without a comma may follow in the same sentence (“because …”).
+    the last line behind a finished sentence, or after “the answer is”, and nothing else in the text
+    takes it back. A reason without a comma may follow in the same sentence (“because …”).
 
     Args:
         text: the free text.
@@ -110,6 +110,8 @@ def answers_of(text: str, means: Means, turned: Turned) -> set[str]:
     meant = [_meant(one.text, means, turned) for one in sentences]
     found = set().union(*meant)
     pairs = list(zip(sentences, meant, strict=True))
+    if any(mine and one.text.endswith(":") for one, mine in pairs):  # “Reject:”, and then “no”
+        return set()
     if not any(mine and (one.alone or states(one.text, phrases)) for one, mine in pairs):
         return set()
     rest = (one.text for one, mine in pairs if not mine)
