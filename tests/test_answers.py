@@ -118,6 +118,8 @@ def test_options_in_other_scripts(options, answer, expected):
     [
         "a) b) " * 5000,
         "(" * 20000 + "d",
+        "<" * 19000,
+        "- " * 9900,
         "<think>" * 5000,
         "so " * 3000,
         "1. \n2. " * 3000,

@@ -105,7 +105,7 @@ def read_phrases(folder: Path = FOLDER) -> Phrases:
         articles=_single(articles),
         article=re.compile(rf"[\W_]*(?:(?:{_any(articles)})\s+)+"),
         reason=re.compile(
-            rf"[\W_]+(?:{_any(t for file in files for t in file.reasons)})(?:[\W_]+|$)"
+            rf"(?<![\W_])[\W_]+(?:{_any(t for file in files for t in file.reasons)})(?:[\W_]+|$)"
         ),
         question_words=_single(text for file in files for text in file.question_words),
         negations=negations,
