@@ -85,7 +85,7 @@ def printed_prompts(study: Study, checkpoint: str | None, tokens: bool) -> Itera
     if not members:
         names = ", ".join(name for _, name in study.members())
         raise ScrupleError(f"--checkpoint: the study has no {checkpoint}; there are: {names}")
-    refused: set[str] = set()
+    refused: set[tuple[str, str]] = set()
     for benchmark in study.benchmarks:
         try:
             item, remark = _item(study, benchmark)
@@ -96,13 +96,13 @@ def printed_prompts(study: Study, checkpoint: str | None, tokens: bool) -> Itera
             yield Printed(remark, remark=True)
         known: dict[Any, tuple[list[str], str]] = {}
         for family, name in members:
-            if name in refused:
+            if (family, name) in refused:
                 continue
             try:
                 for key, text in _prompts(study, benchmark, item, family, name, tokens):
                     known.setdefault((family, *key), ([], text))[0].append(name)
             except ScrupleError as error:
-                refused.add(name)
+                refused.add((family, name))
                 yield Printed(str(error), remark=True, missing=True)
         for key, (alike, text) in known.items():
             title = f"{benchmark.name}, {key[1]}: {', '.join(alike)} ({key[0]})"
