@@ -234,10 +234,10 @@ CASES = {
         ends=END, facts={"thought_closed_by": {"thinking_budget": 0}},
     ),
     "ends the turn that it opens": Case(
-        CHATML + OPENS + "{{ eos_token }}", refused="goes on with '</s>'"
+        CHATML + OPENS + "{{ eos_token }}", refused="writes '</s>' after it has opened"
     ),
     "answers itself": Case(
-        CHATML + OPENS + "<answer>A</answer>", refused="goes on with '<answer>A</answer>'"
+        CHATML + OPENS + "<answer>A</answer>", refused="writes '<answer>A</answer>' after it has opened"
     ),
     "surrogates": Case("{{ '\\ud800' }}" + CHATML + OPENS, refused="no text can have"),
     "dated by the day": Case(

@@ -104,13 +104,13 @@ def test_the_windows_of_layers_are_found_without_long_texts():
         assert model.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("told", [None, WINDOW - 1])
-def test_an_attention_that_is_told_another_window_than_its_mask_reads_no_trees(told, caplog):
+@pytest.mark.parametrize("passed", [None, WINDOW - 1])
+def test_a_window_that_is_not_that_of_the_mask_reads_no_trees(passed, caplog):
     caplog.set_level(logging.INFO)
     model = tiny("gemma3_text", sliding_window=4095)  # too long for a comparison of texts
-    model.model.layers[2].self_attn.sliding_window = told
+    model.model.layers[2].self_attn.sliding_window = passed
     assert isinstance(choose_forward(model, 4096), Plain)
-    assert f"told of a window of {told}, and its mask has 4095" in caplog.text
+    assert f"passes on a window of {passed}, and its mask has one of 4095" in caplog.text
 
 
 def test_layers_of_other_kinds_read_no_trees(caplog):

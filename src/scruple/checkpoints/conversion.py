@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scruple.checkpoints.tokenizer import read_copy
-from scruple.errors import ScrupleError
+from scruple.errors import ScrupleError, one_line
 
 _TOKENS = 16
 """The length of the prompt with which the logits of file and copy are compared."""
@@ -42,10 +42,9 @@ def convert(name: str, folder: Path, file: str, target: Path) -> None:
     except Exception as error:  # the readers of old architectures raise what they happen upon
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        told = " ".join(str(error).split()) or type(error).__name__
         raise ScrupleError(
             f"{place}: transformers {transformers.__version__} cannot read it: "
-            f"{told.removesuffix('.')}. Take the checkpoint's safetensors (`hub` or `path` without "
+            f"{one_line(error)}. Take the checkpoint's safetensors (`hub` or `path` without "
             "`file`), or leave it out."
         ) from None
     lacking = sorted({*report["missing_keys"], *map(str, report["mismatched_keys"])})

@@ -14,7 +14,7 @@ from typing import Any
 from scruple.checkpoints.causal import NotCausal, check_causal
 from scruple.checkpoints.location import Location, folder_of
 from scruple.checkpoints.sentencepieces import difference, vocabulary_file
-from scruple.errors import ScrupleError
+from scruple.errors import ScrupleError, one_line
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,9 @@ def load_tokenizer(location: Location) -> TokenizerAndWindow:
             "decoder-only checkpoint instead, or leave it out."
         ) from None
     except Exception as error:  # tokenizers raises no other class, and foreign code raises any
-        told = " ".join(str(error).split()) or type(error).__name__
         raise ScrupleError(
             f"{location.checkpoint}: transformers cannot read the tokenizer or the config in "
-            f"{folder}: {told.removesuffix('.')}. Correct the files there, or save the checkpoint "
+            f"{folder}: {one_line(error)}. Correct the files there, or save the checkpoint "
             "with a tokenizer.json into a folder and give that as `path`."
         ) from None
 

@@ -43,10 +43,11 @@ class Ending:
 class Continuations:
     """Turns sampled tokens into texts, as the tokenizer of a checkpoint reads them."""
 
-    def __init__(self, tokenizer: Any, ends: Iterable[int]) -> None:
-        """Take the tokenizer and the tokens that end a text."""
+    def __init__(self, tokenizer: Any, ends: int | Sequence[int] | None) -> None:
+        """Take the tokenizer, and the end tokens of the checkpoint's generation config."""
         self._tokenizer = tokenizer
-        self._ends = frozenset(ends)
+        stated = ends if isinstance(ends, Sequence) else [ends]
+        self._ends = frozenset({*stated, tokenizer.eos_token_id} - {None})
         self._known: dict[Marks, Ending] = {}
 
     def ending(self, marks: Marks) -> Ending:

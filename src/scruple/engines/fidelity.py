@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scruple.engines import ScoreRequest
-from scruple.engines.tokens import tokenise
+from scruple.engines.tokens import tokenise_prompts
 from scruple.errors import ScrupleError
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,7 @@ def check_kept(tokenizer: Any, requests: Sequence[ScoreRequest]) -> None:
         ScrupleError: naming the request, the number of lost characters and some of them.
     """
     lost: Counter[str] = Counter()
-    for request in requests:
-        ids = tokenise(tokenizer, [request.prompt], request.special)[0]
+    for request, ids in zip(requests, tokenise_prompts(tokenizer, requests), strict=True):
         read = tokenizer.decode(
             list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )

@@ -138,9 +138,9 @@ def tokenise(tokenizer: Any, texts: Sequence[str], special: bool) -> list[Tokens
 
 
 def tokenise_prompts(
-    tokenizer: Any, requests: Sequence[GenerateRequest], rows: int | None = None
+    tokenizer: Any, requests: Sequence[GenerateRequest | ScoreRequest], rows: int | None = None
 ) -> list[Tokens]:
-    """Return the tokens of prompts that are to be continued; equal prompts are tokenised once.
+    """Return the tokens of requests' prompts; equal prompts are tokenised once.
 
     Args:
         tokenizer: the checkpoint's tokenizer.

@@ -104,9 +104,7 @@ class TransformersEngine:
         log.info("%s, %d tokens at once", self._forward.name, at_once)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-        ends = model.generation_config.eos_token_id
-        ends = ends if isinstance(ends, list) else [ends]
-        self._texts = Continuations(tokenizer, {*ends, tokenizer.eos_token_id} - {None})
+        self._texts = Continuations(tokenizer, model.generation_config.eos_token_id)
         self._sampler = Sampler(model, self._forward, tokenizer, at_once)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:

@@ -9,7 +9,8 @@ fewer levels above it than the window is long.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,76 +80,56 @@ class Sight:
             )
 
 
-def _spans(
-    attend: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    parts: list[Part],
-    additive: bool,
-) -> torch.Tensor:
-    """Return the attention of each span in turn, shape (rows, length, heads, head size)."""
-    outputs = []
-    for start, stop, keys, visible in parts:
-        mask = visible
-        if additive:
-            mask = torch.zeros_like(visible, dtype=query.dtype)
-            mask = mask.masked_fill(~visible, torch.finfo(query.dtype).min)
-        outputs.append(attend(query[:, :, start:stop], key[:, :, keys], value[:, :, keys], mask)[0])
-    return torch.cat(outputs, dim=1)
+def _over(own_of: Callable[[torch.nn.Module], Any], additive: bool) -> Callable[..., Any]:
+    """Return an attention that applies another one to each span of `sight` in turn.
 
+    Without `sight` it is the other attention, whose mask already says what a sliding window leaves.
+    Query, key and value have shape (rows, heads, length, head size).
 
-def _over_sdpa(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    sight: Sight | None = None,
-    sliding_window: int | None = None,
-    **options: Any,
-) -> tuple[torch.Tensor, None]:
-    """Apply transformers' `sdpa` attention; if `sight` is given, to each of its spans in turn.
-
-    Query, key and value have shape (rows, heads, length, head size), as for `sdpa`. Without
-    `sight`, the mask already says what a sliding window leaves.
+    Args:
+        own_of: returns the other attention for a module of the model.
+        additive: whether its mask is added to the scores; else it is true where a key is seen.
 
     Returns:
-        The output, shape (rows, length, heads, head size), and None instead of attention weights.
+        A function that returns the output, shape (rows, length, heads, head size), and None instead
+        of attention weights.
     """
 
-    def attend(*states: Any) -> Any:
-        return sdpa_attention_forward(module, *states, **options)
+    def attention(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        sight: Sight | None = None,
+        sliding_window: int | None = None,
+        **options: Any,
+    ) -> tuple[torch.Tensor, None]:
+        own = partial(own_of(module), module, sliding_window=sliding_window, **options)
+        if sight is None:
+            return own(query, key, value, attention_mask)[0], None
+        outputs = []
+        for start, stop, keys, visible in sight.on(query.device, sliding_window):
+            mask = _added(visible, query.dtype) if additive else visible
+            states = query[:, :, start:stop], key[:, :, keys], value[:, :, keys]
+            outputs.append(own(*states, mask)[0])
+        return torch.cat(outputs, dim=1), None
 
-    if sight is None:
-        return attend(query, key, value, attention_mask)[0], None
-    parts = sight.on(query.device, sliding_window)
-    return _spans(attend, query, key, value, parts, additive=False), None
-
-
-def _over_eager(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    sight: Sight | None = None,
-    sliding_window: int | None = None,
-    **options: Any,
-) -> tuple[torch.Tensor, None]:
-    """Apply the attention of the model's own module; like `_over_sdpa` in everything else."""
-    own = sys.modules[type(module).__module__].eager_attention_forward
-
-    def attend(*states: Any) -> Any:
-        return own(module, *states, sliding_window=sliding_window, **options)
-
-    if sight is None:
-        return attend(query, key, value, attention_mask)[0], None
-    parts = sight.on(query.device, sliding_window)
-    return _spans(attend, query, key, value, parts, additive=True), None
+    return attention
 
 
-AttentionInterface.register(_SDPA, _over_sdpa)
+def _added(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a mask to be added to scores: 0 for visible keys, the lowest number for others."""
+    zeros = torch.zeros_like(visible, dtype=dtype)
+    return zeros.masked_fill(~visible, torch.finfo(dtype).min)
+
+
+def _eager(module: torch.nn.Module) -> Any:
+    """Return the attention of the module that defines a model."""
+    return sys.modules[type(module).__module__].eager_attention_forward
+
+
+AttentionInterface.register(_SDPA, _over(lambda module: sdpa_attention_forward, additive=False))
 AttentionMaskInterface.register(_SDPA, sdpa_mask)
-AttentionInterface.register(_EAGER, _over_eager)
+AttentionInterface.register(_EAGER, _over(_eager, additive=True))
 AttentionMaskInterface.register(_EAGER, eager_mask)

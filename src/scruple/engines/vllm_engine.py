@@ -64,13 +64,12 @@ def load(manifest: Manifest, compute: Compute, threads: int, gpus: int) -> VllmE
     return VllmEngine(model, params, device, threads, _ends(folder))
 
 
-def _ends(folder: str) -> set[int]:
-    """Return the end tokens of the checkpoint's generation config; empty without one."""
+def _ends(folder: str) -> Any:
+    """Return the end tokens of the checkpoint's generation config; None without one."""
     try:
-        ends = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+        return GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     except (OSError, ValueError):
-        return set()
-    return set(ends if isinstance(ends, list) else [ends]) - {None}
+        return None
 
 
 def _prepare(device: str, threads: int) -> None:
@@ -98,7 +97,7 @@ def _prepare(device: str, threads: int) -> None:
 class VllmEngine:
     """A causal language model in vLLM; see `scruple.engines.Engine`."""
 
-    def __init__(self, model: Any, params: int, device: str, threads: int, ends: set[int]) -> None:
+    def __init__(self, model: Any, params: int, device: str, threads: int, ends: Any) -> None:
         """Wrap a loaded model.
 
         Args:
@@ -106,12 +105,12 @@ class VllmEngine:
             params: its number of parameters.
             device: `cuda` or `cpu`.
             threads: the number of CPU threads.
-            ends: tokens that end a text, beside the tokenizer's end token.
+            ends: the end tokens of its generation config.
         """
         self._model = model
         self._facts = (params, device, threads)
         self.tokenizer = model.get_tokenizer()
-        self._texts = Continuations(self.tokenizer, {*ends, self.tokenizer.eos_token_id} - {None})
+        self._texts = Continuations(self.tokenizer, ends)
 
     def score(self, requests: Sequence[ScoreRequest], finished: Finished) -> list[Scores]:
         """Score candidates; see `scruple.engines.Engine.score`.

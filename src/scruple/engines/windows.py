@@ -1,10 +1,10 @@
-"""Find out which window each layer of a model has, and whether its attention is told of it.
+"""Find the sliding window of each layer of a model, and check that its attention gets it.
 
 In a prefix tree, positions in the row say nothing about distances in the text, so transformers'
 masks cannot be used there, and the attention must know the window. Most models pass it as
 `sliding_window`; others have it in their masks only. A wrong window shows only in texts longer than
 the window, which can be thousands of tokens. So the model runs once on three tokens with a mask
-that carries its window as a number, and each layer's attention is asked what it was told and given.
+that carries its window as a number, and records the window and the mask that each layer passes on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def windows_of(model: Any) -> set[int]:
 
     Raises:
         Failed: if some layer reads other tokens by anything but attention to all earlier tokens
-            or to a sliding window, or if its attention is not told of its window.
+            or to a sliding window, or if its window is in its mask only.
     """
     config = model.config.get_text_config()
     unknown = set(getattr(config, "layer_types", None) or ()) - _KNOWN
@@ -44,20 +44,20 @@ def windows_of(model: Any) -> set[int]:
     attending = len({layer for layer, _, _ in seen})
     if attending != config.num_hidden_layers:
         raise Failed(f"{attending} of its {config.num_hidden_layers} layers have attention")
-    for _, told, given in seen:
+    for _, passed, given in seen:
         if given is None or given == _OTHER:
             raise Failed("its attention masks are of another kind")
-        if (told or _FULL) != given:
-            raise Failed(f"its attention is told of a window of {told}, and its mask has {given}")
+        if (passed or _FULL) != given:
+            raise Failed(f"a layer passes on a window of {passed}, and its mask has one of {given}")
     return {given for _, _, given in seen if given is not None and given != _FULL}
 
 
 _Seen = tuple[int, int | None, int | None]
-"""The identity of an attention module, the window that it is told of, and that of its mask."""
+"""The identity of an attention module, the window passed to it, and the window of its mask."""
 
 
 def _probe(model: Any) -> list[_Seen]:
-    """Return what the attention of each layer is told and given."""
+    """Return the window and the mask that each layer passes to its attention."""
     before = implementation_of(model)
     device = model.get_input_embeddings().weight.device
     ids = torch.zeros((1, 3), dtype=torch.long, device=device)
@@ -81,7 +81,7 @@ def _attention(
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Note what a layer is told and given; return zeros as its output."""
+    """Record the window and the mask; return zeros as the layer's output."""
     if seen is None:
         raise Failed("its layers pass no arguments on to their attention")
     given = None

@@ -198,4 +198,4 @@ def _check_opening(written: str, opening: str) -> None:
             f"{opening.strip()!r} before an answer that is given"
         )  # fmt: skip
     if extra := found.removeprefix(wanted):
-        raise Unfit(3, f"opens the assistant's turn and goes on with {extra!r}")
+        raise Unfit(3, f"writes {extra!r} after it has opened the assistant's turn")

@@ -104,16 +104,9 @@ def ask_checkpoint(
             for reason, number in once["reasoning_end"].value_counts().items():
                 ended[str(reason)] += int(number)
             if not prompts:
+                drawn, shown = _sampled(once), study.primary_scoring(family, entry)
                 prompts = list(
-                    examples(
-                        study,
-                        entry,
-                        items[:1],
-                        study.primary_scoring(family, entry),
-                        renderer,
-                        read.tokenizer,
-                        _sampled(once),
-                    )
+                    examples(study, entry, items[:1], shown, renderer, read.tokenizer, drawn)
                 )
     seconds = round(time.monotonic() - start, 1)
     log.info("%s: %d responses in %.1f s", name, counts["responses"], seconds)
